@@ -1,0 +1,1 @@
+//! Drives the built binary on the real kernel. One module per subject; run as root.

@@ -1,0 +1,1 @@
+//! Carries a plan out, and takes it back when it fails.

@@ -1,0 +1,1 @@
+//! Reads the host: bundles, mount tables, kernel features. Changes nothing.

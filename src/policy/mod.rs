@@ -1,0 +1,1 @@
+//! Rules: what is refused, what is changed, and why. Pure.

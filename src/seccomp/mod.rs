@@ -1,0 +1,1 @@
+//! Seccomp profiles to BPF programs, and the check on the compiler. Pure.

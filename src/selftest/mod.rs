@@ -1,0 +1,1 @@
+//! What `try` attempts, from inside a container and from outside.

@@ -1,0 +1,1 @@
+//! `config.json` as written, and what the specification demands of it. Pure.

@@ -1,0 +1,1 @@
+//! What outlives a command: container state and the registry of id ranges.
