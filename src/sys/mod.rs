@@ -1,12 +1,31 @@
 //! System calls, typed and documented: the home of `unsafe`.
 //!
 //! Everything here is one kernel call, or a few that only make sense together. Nothing here
-//! decides. Functions that run in the new process allocate nothing; their docs say so.
+//! decides. Functions that the new process calls allocate nothing; their docs say so.
 
-
+pub mod caps;
+pub mod clone;
+pub mod fd;
 pub mod flags;
+pub mod mount;
+pub mod net;
+pub mod ns;
+pub mod process;
+pub mod seccomp;
+pub mod socket;
+pub mod terminal;
 
 pub use nix::errno::Errno;
 
 /// What a system call gives: a value, or the number of an error.
 pub type Result<T> = std::result::Result<T, Errno>;
+
+/// Turns the kernel's `-1` into the number of its error.
+fn check(ret: libc::c_long) -> Result<libc::c_long> {
+    if ret == -1 { Err(Errno::last()) } else { Ok(ret) }
+}
+
+/// The same error in the words of the other wrapper crate.
+fn errno(error: rustix::io::Errno) -> Errno {
+    Errno::from_raw(error.raw_os_error())
+}

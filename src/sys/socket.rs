@@ -1,0 +1,163 @@
+//! Sockets between the two processes of a launch, and between commands.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+};
+
+use super::{Errno, Result, errno};
+
+/// Two connected sockets; messages keep their bounds; both close-on-exec.
+///
+/// # Errors
+/// `EMFILE` above the limit of open files.
+pub fn pair() -> Result<(OwnedFd, OwnedFd)> {
+    rustix::net::socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .map_err(errno)
+}
+
+/// Sends one message. Allocates nothing.
+///
+/// # Errors
+/// `EPIPE` when the other side is gone.
+pub fn send(socket: BorrowedFd<'_>, message: &[u8]) -> Result<()> {
+    loop {
+        match rustix::net::send(socket, message, SendFlags::NOSIGNAL) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return other.map(drop).map_err(errno),
+        }
+    }
+}
+
+/// Receives one message; `Ok(0)` means that the other side is gone. Allocates nothing.
+///
+/// # Errors
+/// What recv(2) says, but not `EINTR`.
+pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
+    loop {
+        match rustix::net::recv(socket, &mut *buffer, RecvFlags::empty()) {
+            Err(rustix::io::Errno::INTR) => {}
+            // A stream peer that died with unread data resets; for us it is as gone as by EOF.
+            Err(rustix::io::Errno::CONNRESET) => return Ok(0),
+            other => return other.map(|(_, got)| got).map_err(errno),
+        }
+    }
+}
+
+/// Sends `message` together with one descriptor. Allocates nothing.
+///
+/// # Errors
+/// `EPIPE` when the other side is gone.
+pub fn send_fd(socket: BorrowedFd<'_>, message: &[u8], passed: BorrowedFd<'_>) -> Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let fds = [passed];
+    if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
+        return Err(Errno::ENOBUFS);
+    }
+    let data = [IoSlice::new(message)];
+    rustix::net::sendmsg(socket, &data, &mut control, SendFlags::NOSIGNAL)
+        .map(drop)
+        .map_err(errno)
+}
+
+/// Receives one message that carries a descriptor. Allocates nothing.
+///
+/// # Errors
+/// `EBADMSG` when no descriptor came with it, `EPIPE` when the other side is gone.
+pub fn receive_fd(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<OwnedFd> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut data = [IoSliceMut::new(buffer)];
+    let got =
+        rustix::net::recvmsg(socket, &mut data, &mut control, RecvFlags::CMSG_CLOEXEC)
+            .map_err(errno)?;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(mut fds) = message
+            && let Some(fd) = fds.next()
+        {
+            return Ok(fd);
+        }
+    }
+    Err(if got.bytes == 0 { Errno::EPIPE } else { Errno::EBADMSG })
+}
+
+/// The address of `name` in the directory `dir`: through its descriptor, so that neither a
+/// long path nor a swapped one matters.
+fn address_in(dir: BorrowedFd<'_>, name: &str) -> Result<SocketAddrUnix> {
+    let path = format!("/proc/self/fd/{}/{name}", dir.as_raw_fd());
+    SocketAddrUnix::new(path.as_bytes()).map_err(errno)
+}
+
+fn seqpacket() -> Result<OwnedFd> {
+    rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .map_err(errno)
+}
+
+/// Listens on the new socket `name` in `dir`.
+///
+/// # Errors
+/// `EADDRINUSE` if the name exists.
+///
+/// Reference: unix(7).
+pub fn listen_in(dir: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
+    let socket = seqpacket()?;
+    rustix::net::bind(&socket, &address_in(dir, name)?).map_err(errno)?;
+    rustix::net::listen(&socket, 1).map_err(errno)?;
+    Ok(socket)
+}
+
+/// Connects to the socket `name` in `dir`.
+///
+/// # Errors
+/// `ECONNREFUSED` when nobody listens any more, `ENOENT` if there is no such name.
+pub fn connect_in(dir: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
+    let socket = seqpacket()?;
+    rustix::net::connect(&socket, &address_in(dir, name)?).map_err(errno)?;
+    Ok(socket)
+}
+
+/// Accepts one connection; close-on-exec. Allocates nothing.
+///
+/// # Errors
+/// What accept(2) says, but not `EINTR`.
+pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
+    loop {
+        match rustix::net::accept_with(listener, SocketFlags::CLOEXEC) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return other.map_err(errno),
+        }
+    }
+}
+
+/// Connects to the stream socket at `path` on the host, as engines offer for a terminal.
+///
+/// # Errors
+/// `ENOENT`, `ECONNREFUSED`, `ENAMETOOLONG` above 107 bytes.
+pub fn connect_stream(path: &Path) -> Result<OwnedFd> {
+    let socket = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .map_err(errno)?;
+    let address = SocketAddrUnix::new(path).map_err(errno)?;
+    rustix::net::connect(&socket, &address).map_err(errno)?;
+    Ok(socket)
+}
