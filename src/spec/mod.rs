@@ -27,7 +27,7 @@ use serde::de::DeserializeOwned;
 
 pub use check::{Violation, check, check_process};
 pub use pointer::Pointer;
-pub use walk::{MAX_DEPTH, MAX_VALUES};
+pub use walk::{MAX_DEPTH, MAX_NAME_BYTES, MAX_VALUES};
 
 use properties::Shape;
 use walk::Findings;
@@ -145,8 +145,8 @@ pub enum SpecError {
         /// How many bytes before it are good.
         offset: usize,
     },
-    /// The text is not JSON, or exceeds [`MAX_DEPTH`] or [`MAX_VALUES`]. Lines and columns count
-    /// from one.
+    /// The text is not JSON, or exceeds [`MAX_DEPTH`], [`MAX_VALUES`] or [`MAX_NAME_BYTES`]. Lines
+    /// and columns count from one.
     #[error("line {line}, column {column}: {what}")]
     Syntax {
         /// Line of the fault.

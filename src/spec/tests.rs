@@ -89,6 +89,14 @@ fn too_many_values_are_refused_before_types_take_memory() {
 }
 
 #[test]
+fn a_name_as_long_as_a_book_is_refused() {
+    let text = fault_at("/annotations", json!({"k".repeat(4097): ""}));
+
+    assert!(text.ends_with("a member's name of more than 4096 bytes"), "{text}");
+    assert!(parse_value(&with("/annotations", json!({"k".repeat(4096): ""}))).is_ok());
+}
+
+#[test]
 fn a_member_that_stands_twice_is_refused_wherever_it_is() {
     let twice = "stands twice; which of the two is meant cannot be known";
     assert_eq!(fault(r#"{"ociVersion":"1","ociVersion":"2"}"#), format!("/ociVersion: {twice}"));

@@ -20,6 +20,9 @@ pub const MAX_DEPTH: usize = 32;
 /// Most values in one document: bounds what its types take in memory. Real ones have about 1,000.
 pub const MAX_VALUES: usize = 131_072;
 
+/// Longest name of a member, in bytes: addresses are made of names, and findings keep addresses.
+pub const MAX_NAME_BYTES: usize = 4096;
+
 /// Most findings of each kind that are kept; the rest is only counted.
 const MAX_FINDINGS: usize = 32;
 
@@ -142,6 +145,10 @@ impl Walk<'_, '_> {
     fn exceed<E: Error>(&mut self, what: &'static str) -> E {
         self.findings.exceeded = Some(what);
         E::custom(what)
+    }
+
+    fn bound_name<E: Error>(&mut self, name: &str) -> Result<(), E> {
+        if name.len() > MAX_NAME_BYTES { Err(self.exceed(LONG_NAME)) } else { Ok(()) }
     }
 
     /// Reports the wrong type; what is inside is then nobody's.
@@ -275,6 +282,7 @@ impl Walk<'_, '_> {
         let (mut named, mut present) = (0, 0);
         let mut strangers = BTreeSet::new();
         while let Some(name) = map.next_key_seed(Name)? {
+            self.bound_name(&name)?;
             let path = Path { parent: Some(self.path), segment: Segment::Key(&name) };
             let known = members.iter().zip(bits()).find(|(property, _)| property.name == name);
             let (property, bit) = known.unwrap_or((&STRANGER, 0));
@@ -306,12 +314,13 @@ impl Walk<'_, '_> {
     }
 
     fn free_form<'de, A: MapAccess<'de>>(
-        self,
+        mut self,
         shape: &'static Shape,
         mut map: A,
     ) -> Result<Seen, A::Error> {
         let mut names = BTreeSet::new();
         while let Some(name) = map.next_key_seed(Name)? {
+            self.bound_name(&name)?;
             let path = Path { parent: Some(self.path), segment: Segment::Key(&name) };
             if name.contains('\0') {
                 self.findings.fault(&path, "has a NUL in its name");
@@ -334,6 +343,7 @@ static STRANGER: Property =
 
 const STANDS_TWICE: &str = "stands twice; which of the two is meant cannot be known";
 const TOO_DEEP: &str = "nested deeper than 32 levels";
+const LONG_NAME: &str = "a member's name of more than 4096 bytes";
 const TOO_MANY: &str = "more than 131072 values";
 
 fn excepted(status: Status) -> &'static [&'static str] {
