@@ -1,1 +1,3 @@
 //! Reads the host: bundles, mount tables, kernel features. Changes nothing.
+
+pub mod bundle;

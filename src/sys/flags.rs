@@ -1,29 +1,29 @@
 //! Flag and constant types only: the part of `sys` that pure modules may import.
 
-/// Attributes of a mount, as `mount_setattr(2)` and `fsmount(2)` take them (`MOUNT_ATTR_*`).
+/// Attributes of a mount, as `mount_setattr(2)` and `fsmount(2)` take them (`linux/mount.h`).
 pub mod mount_attr {
-    /// No writing through this mount.
-    pub const RDONLY: u64 = libc::MOUNT_ATTR_RDONLY;
-    /// Set-id bits and file capabilities have no effect.
-    pub const NOSUID: u64 = libc::MOUNT_ATTR_NOSUID;
+    /// Nothing on this mount can be written to.
+    pub const RDONLY: u64 = 0x0000_0001;
+    /// Set-user-id, set-group-id and file capabilities have no effect.
+    pub const NOSUID: u64 = 0x0000_0002;
     /// Device nodes cannot be opened.
-    pub const NODEV: u64 = libc::MOUNT_ATTR_NODEV;
-    /// Programs cannot be executed.
-    pub const NOEXEC: u64 = libc::MOUNT_ATTR_NOEXEC;
-    /// The bits that hold the access-time mode.
-    pub const ATIME: u64 = libc::MOUNT_ATTR__ATIME;
-    /// Access times are updated when older than the modification time.
-    pub const RELATIME: u64 = libc::MOUNT_ATTR_RELATIME;
+    pub const NODEV: u64 = 0x0000_0004;
+    /// Files cannot be executed.
+    pub const NOEXEC: u64 = 0x0000_0008;
+    /// The bits of the access time mode: exactly one mode, and it must be cleared to be set.
+    pub const ATIME_MASK: u64 = 0x0000_0070;
+    /// Access times are updated when they are older than the change, or than a day.
+    pub const RELATIME: u64 = 0x0000_0000;
     /// Access times are never updated.
-    pub const NOATIME: u64 = libc::MOUNT_ATTR_NOATIME;
-    /// Access times are always updated.
-    pub const STRICTATIME: u64 = libc::MOUNT_ATTR_STRICTATIME;
+    pub const NOATIME: u64 = 0x0000_0010;
+    /// Access times are updated at every access.
+    pub const STRICTATIME: u64 = 0x0000_0020;
     /// Access times of directories are never updated.
-    pub const NODIRATIME: u64 = libc::MOUNT_ATTR_NODIRATIME;
-    /// Ids are translated by the mapping of a user namespace.
-    pub const IDMAP: u64 = libc::MOUNT_ATTR_IDMAP;
-    /// Symbolic links are not followed.
-    pub const NOSYMFOLLOW: u64 = libc::MOUNT_ATTR_NOSYMFOLLOW;
+    pub const NODIRATIME: u64 = 0x0000_0080;
+    /// Ids are translated by a user namespace.
+    pub const IDMAP: u64 = 0x0010_0000;
+    /// Symbolic links on this mount are not followed.
+    pub const NOSYMFOLLOW: u64 = 0x0020_0000;
 }
 
 /// Namespace kinds, as `clone3(2)`, `unshare(2)` and `setns(2)` take them (`CLONE_NEW*`).
