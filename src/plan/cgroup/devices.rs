@@ -66,15 +66,15 @@ pub enum StandardDevices {
 
 /// Major and minor of the standard nodes, all of them character devices.
 const STANDARD_NODES: [(u32, Option<u32>); 9] = [
-    (1, Some(3)),   // null
-    (1, Some(5)),   // zero
-    (1, Some(7)),   // full
-    (1, Some(8)),   // random
-    (1, Some(9)),   // urandom
-    (5, Some(0)),   // tty
-    (5, Some(1)),   // console
-    (5, Some(2)),   // ptmx
-    (136, None),    // pts/*
+    (1, Some(3)), // null
+    (1, Some(5)), // zero
+    (1, Some(7)), // full
+    (1, Some(8)), // random
+    (1, Some(9)), // urandom
+    (5, Some(0)), // tty
+    (5, Some(1)), // console
+    (5, Some(2)), // ptmx
+    (136, None),  // pts/*
 ];
 
 impl Access {
@@ -167,7 +167,8 @@ impl DeviceRules {
         self.default_allow && self.rules.is_empty()
     }
 
-    /// The verdict on one access. The reference for the compiled program.
+    /// The verdict on one access, which must not be empty. The reference for the compiled
+    /// program.
     #[must_use]
     pub fn allows(&self, kind: DeviceKind, major: u32, minor: u32, access: Access) -> bool {
         let mut left = access;

@@ -28,9 +28,10 @@ pub enum Chosen<'a> {
 /// Picks where a setting is written: v2 before v1. `None` if this host cannot hold it.
 #[must_use]
 pub fn choose<'a>(setting: &'a Setting, facts: &CgroupFacts) -> Option<Chosen<'a>> {
-    let v2 = setting.v2.as_ref().filter(|write| {
-        write.controller == CORE || facts.v2.contains(write.controller.as_ref())
-    });
+    let v2 = setting
+        .v2
+        .as_ref()
+        .filter(|write| write.controller == CORE || facts.v2.contains(write.controller.as_ref()));
     let v1 =
         || setting.v1.as_ref().filter(|write| facts.v1.contains_key(write.controller.as_ref()));
     v2.map(Chosen::V2).or_else(|| v1().map(Chosen::V1))
@@ -66,7 +67,10 @@ pub fn check_enforceable(
 fn missing(setting: &Setting, facts: &CgroupFacts) -> String {
     match (&setting.v2, &setting.v1) {
         (Some(v2), None) if facts.v1.contains_key(v2.controller.as_ref()) => {
-            format!("`{}` needs controller `{}` in cgroup v2, here it is in v1", v2.file, v2.controller)
+            format!(
+                "`{}` needs controller `{}` in cgroup v2, here it is in v1",
+                v2.file, v2.controller
+            )
         }
         (None, Some(v1)) => {
             format!("`{}` needs controller `{}` in cgroup v1", v1.file, v1.controller)

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 
 use oci_spec::runtime::{LinuxHugepageLimit, LinuxNetwork, LinuxPids, LinuxRdma};
 
-use super::{
-    CgroupRequest, Conversion, IfAbsent, Setting, SettingOrigin, When, Write, or_max,
-};
+use super::{CgroupRequest, Conversion, IfAbsent, Setting, SettingOrigin, When, Write, or_max};
 
 const AT: &str = "/linux/resources";
 
