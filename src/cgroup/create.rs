@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use super::directory::Directory;
 use super::hierarchies::open_v1;
 use super::limits::{self, Limit};
-use super::saved::{CreatedDirectory, Mark, Marked, SavedCgroup, mark};
+use super::place::place;
+use super::saved::{CreatedDirectory, SavedCgroup};
 use super::{CgroupError, Hierarchies, ebpf};
 use crate::plan::cgroup::{
     CgroupPlan, Chosen, DeviceRules, RelativePath, Setting, SettingOrigin, When, choose,
@@ -31,9 +32,6 @@ pub(super) struct V1Group {
     pub(super) mount: PathBuf,
     pub(super) leaf: Directory,
 }
-
-/// How often a path is made anew when another container's removal takes a parent away.
-const ATTEMPTS: u32 = 5;
 
 impl Cgroup {
     /// Makes the group, with every limit and the device program in place before any process
@@ -149,36 +147,6 @@ impl Cgroup {
         self.write_limits(late, hierarchies)
     }
 
-    /// Changes limits of a container that runs, and its device rules if `devices` says so.
-    /// Processes join the v1 hierarchies that are new to the group.
-    ///
-    /// # Errors
-    /// Any [`CgroupError`]; limits that were written before it stay as they are now.
-    pub fn update(
-        &mut self,
-        plan: &CgroupPlan,
-        devices: Option<&DeviceRules>,
-        hierarchies: &Hierarchies,
-    ) -> Result<(), CgroupError> {
-        let before = self.v1.len();
-        self.write_limits(plan.settings.iter(), hierarchies)?;
-        if self.v1.len() > before {
-            for pid in self.pids()? {
-                self.join_v1(pid)?;
-            }
-        }
-        let Some(devices) = devices else { return Ok(()) };
-        let what = CgroupError::system("replace the device program of", self.path.as_str());
-        let old = bpf::device_programs(self.leaf.as_fd()).map_err(what)?;
-        self.attach(devices)?;
-        let ours = |id: &u32| self.owns_leaf() || self.programs.contains(id);
-        for id in old.into_iter().filter(ours) {
-            let what = CgroupError::system("replace the device program of", self.path.as_str());
-            bpf::detach_device_program(self.leaf.as_fd(), id).map_err(what)?;
-        }
-        Ok(())
-    }
-
     /// Whether the v2 directory was made for this container.
     pub(super) fn owns_leaf(&self) -> bool {
         self.created.iter().any(|made| made.mount.is_none() && made.path == self.path)
@@ -191,6 +159,11 @@ impl Cgroup {
             setting.when == When::BeforeInit && !(is_new && setting.is_default)
         });
         self.write_limits(early, hierarchies)?;
+        for setting in plan.settings.iter().filter(|setting| setting.when == When::AfterInit) {
+            if let Some(Chosen::V1 { mount, .. }) = choose(setting, hierarchies.facts()) {
+                self.enter_v1(mount)?;
+            }
+        }
         if plan.devices.allows_everything() {
             return Ok(());
         }
@@ -198,7 +171,7 @@ impl Cgroup {
     }
 
     /// Attaches a device program, and remembers it if the group will outlive the container.
-    fn attach(&mut self, devices: &DeviceRules) -> Result<(), CgroupError> {
+    pub(super) fn attach(&mut self, devices: &DeviceRules) -> Result<(), CgroupError> {
         let path = || self.path.as_str().to_owned();
         let program = bpf::load_device_program(&ebpf::compile(devices))
             .map_err(|source| CgroupError::DeviceProgram { path: path(), source })?;
@@ -215,27 +188,24 @@ impl Cgroup {
     }
 
     /// Writes each limit in the hierarchy that has its controller.
-    fn write_limits<'a>(
+    pub(super) fn write_limits<'a>(
         &mut self,
         settings: impl Iterator<Item = &'a Setting>,
         hierarchies: &Hierarchies,
     ) -> Result<(), CgroupError> {
         let (mut v2, mut v1) = (Vec::new(), Vec::<(&Path, Vec<Limit<'_>>)>::new());
         for setting in settings {
-            let at = setting.origin.at();
+            let (at, is_default) = (setting.origin.at(), setting.is_default);
             match choose(setting, hierarchies.facts()) {
-                Some(Chosen::V2(write)) => v2.push(Limit { at, write }),
-                Some(Chosen::V1(write)) => {
-                    let mount = hierarchies.facts().v1.get(write.controller.as_ref());
-                    let mount = mount.map(PathBuf::as_path).unwrap_or(Path::new(""));
+                Some(Chosen::V2(write)) => v2.push(Limit { at, write, is_default }),
+                Some(Chosen::V1 { write, mount }) => {
                     match v1.iter_mut().find(|(other, _)| *other == mount) {
-                        Some((_, limits)) => limits.push(Limit { at, write }),
-                        None => v1.push((mount, vec![Limit { at, write }])),
+                        Some((_, limits)) => limits.push(Limit { at, write, is_default }),
+                        None => v1.push((mount, vec![Limit { at, write, is_default }])),
                     }
                 }
                 // The level's own limit degrades; `check_enforceable` has said so.
-                None if setting.is_default || matches!(setting.origin, SettingOrigin::Level(_)) => {
-                }
+                None if is_default || matches!(setting.origin, SettingOrigin::Level(_)) => {}
                 None => return Err(CgroupError::Unenforceable { at: at.to_owned() }),
             }
         }
@@ -243,7 +213,10 @@ impl Cgroup {
         limits::enable(&hierarchies.v2, path.as_str(), &self.leaf, &v2)?;
         limits::write_all(&self.leaf, path.as_str(), &v2)?;
         for (mount, limits) in v1 {
-            self.enter_v1(mount)?;
+            // Nobody need enter a hierarchy to be free of limits there.
+            if limits.iter().any(|limit| !limit.is_default) {
+                self.enter_v1(mount)?;
+            }
             for group in self.v1.iter().filter(|group| group.mount == mount) {
                 limits::write_all(&group.leaf, path.as_str(), &limits)?;
             }
@@ -266,99 +239,4 @@ impl Cgroup {
         self.v1.push(V1Group { mount: mount.to_owned(), leaf });
         Ok(())
     }
-}
-
-/// Makes a path, checks that its last directory is free, and marks that as the container's.
-fn place(
-    root: &Directory,
-    mount: Option<&Path>,
-    path: &RelativePath,
-    id: &str,
-    created: &mut Vec<CreatedDirectory>,
-) -> Result<Directory, CgroupError> {
-    let mut attempt = 1;
-    let (leaf, made) = loop {
-        let result = make_path(root, mount, path, created);
-        match result {
-            Err(Errno::ENOENT | Errno::ENODEV) if attempt < ATTEMPTS => attempt += 1,
-            other => break other.map_err(CgroupError::system("make", path.as_str()))?,
-        }
-    };
-    if !made || path.as_str().contains('/') {
-        check_free(&leaf, mount.is_some(), path)?;
-    }
-    let ours = Mark { made, id: id.to_owned() };
-    let what = CgroupError::system("mark", path.as_str());
-    match mark(&leaf, &ours).map_err(what)? {
-        Marked::Ours => {}
-        Marked::Was(mark) if mark.id == id => {
-            // A creation under this id was killed here; what it made is ours to remove.
-            if mark.made && !made {
-                created.push(CreatedDirectory {
-                    mount: mount.map(Path::to_owned),
-                    path: path.clone(),
-                });
-            }
-        }
-        Marked::Was(mark) => {
-            return Err(CgroupError::Claimed { path: path.as_str().to_owned(), owner: mark.id });
-        }
-    }
-    Ok(leaf)
-}
-
-/// Makes what is missing of a path; says whether the last directory is new.
-fn make_path(
-    root: &Directory,
-    mount: Option<&Path>,
-    path: &RelativePath,
-    created: &mut Vec<CreatedDirectory>,
-) -> Result<(Directory, bool), Errno> {
-    let (parent, name) = path.split_leaf();
-    let mut make = |directory: &Directory, path: &str, name: &str| {
-        let made = directory.make(name)?;
-        if made {
-            let path = RelativePath::parse(path).map_err(|_| Errno::EINVAL)?;
-            created.push(CreatedDirectory { mount: mount.map(Path::to_owned), path });
-        }
-        Ok(made)
-    };
-    let above = match root.open(parent) {
-        Err(Errno::ENOENT) => {
-            let mut above = root.open("")?;
-            let mut walked = String::new();
-            for component in parent.split('/') {
-                walked.push_str(component);
-                make(&above, &walked, component)?;
-                above = above.open(component)?;
-                walked.push('/');
-            }
-            above
-        }
-        other => other?,
-    };
-    let made = make(&above, path.as_str(), name)?;
-    above.open(name).map(|leaf| (leaf, made))
-}
-
-/// Refuses a group that has processes, or in which none would run.
-fn check_free(leaf: &Directory, is_v1: bool, path: &RelativePath) -> Result<(), CgroupError> {
-    let path = path.as_str();
-    let read = |file: &str| leaf.read(file).map_err(CgroupError::system("read", path));
-    if is_v1 {
-        return if read("cgroup.procs")?.is_empty() {
-            Ok(())
-        } else {
-            Err(CgroupError::Occupied { path: path.to_owned() })
-        };
-    }
-    let events = read("cgroup.events")?;
-    if events.lines().any(|line| line == "populated 1") {
-        return Err(CgroupError::Occupied { path: path.to_owned() });
-    }
-    let is_frozen = events.lines().any(|line| line == "frozen 1");
-    if is_frozen || read("cgroup.freeze")?.trim() == "1" {
-        return Err(CgroupError::Frozen { path: path.to_owned() });
-    }
-    Ok(())
 }

@@ -76,6 +76,17 @@ pub enum CgroupError {
         source: Errno,
     },
 
+    /// A memory limit below what is in use, and the bundle asked for that to be checked.
+    #[error("{at}: a limit of {limit_bytes} bytes is not above the {used_bytes} in use")]
+    BelowUse {
+        /// The property that asked for it.
+        at: String,
+        /// The new limit, in bytes.
+        limit_bytes: u64,
+        /// What is in use, in bytes.
+        used_bytes: u64,
+    },
+
     /// No hierarchy of this host has the limit's controller.
     #[error("{at}: no control group hierarchy of this host has this limit")]
     Unenforceable {

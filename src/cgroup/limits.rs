@@ -12,6 +12,8 @@ use crate::sys::{Errno, Result};
 pub(super) struct Limit<'a> {
     pub(super) at: &'a str,
     pub(super) write: &'a Write,
+    /// It only takes a limit away: where the file is missing there is none.
+    pub(super) is_default: bool,
 }
 
 /// Makes the limits' controllers available in a v2 group. Nothing is written where they are
@@ -22,8 +24,8 @@ pub(super) fn enable(
     leaf: &Directory,
     limits: &[Limit<'_>],
 ) -> std::result::Result<(), CgroupError> {
-    let needed: BTreeSet<&str> =
-        limits.iter().map(|limit| limit.write.controller.as_ref()).collect();
+    let asked = limits.iter().filter(|limit| !limit.is_default);
+    let needed: BTreeSet<&str> = asked.map(|limit| limit.write.controller.as_ref()).collect();
     let needed: Vec<&str> = needed.into_iter().filter(|name| *name != CORE).collect();
     if needed.is_empty() {
         return Ok(());
@@ -70,13 +72,13 @@ pub(super) fn write_all(
 ) -> std::result::Result<(), CgroupError> {
     let mut again = Vec::new();
     for limit in limits {
-        match write_one(group, limit.write) {
+        match write_one(group, limit) {
             Err(Errno::EINVAL | Errno::EBUSY) if limits.len() > 1 => again.push(limit),
             other => other.map_err(|source| refused(*limit, path, source))?,
         }
     }
     for limit in again {
-        write_one(group, limit.write).map_err(|source| refused(*limit, path, source))?;
+        write_one(group, limit).map_err(|source| refused(*limit, path, source))?;
     }
     Ok(())
 }
@@ -91,12 +93,14 @@ fn refused(limit: Limit<'_>, path: &str, source: Errno) -> CgroupError {
     }
 }
 
-fn write_one(group: &Directory, write: &Write) -> Result<()> {
+fn write_one(group: &Directory, limit: &Limit<'_>) -> Result<()> {
+    let write = limit.write;
     let refused = match group.write(&write.file, &write.value) {
         Err(Errno::ENOENT) => Errno::ENOENT,
         other => return other,
     };
     match &write.if_absent {
+        IfAbsent::Fail if limit.is_default => Ok(()),
         IfAbsent::Fail => Err(refused),
         IfAbsent::Skip => Ok(()),
         IfAbsent::SkipWithoutSwap if host_has_swap() => Err(refused),

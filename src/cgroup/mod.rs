@@ -14,12 +14,14 @@ mod ebpf;
 mod error;
 mod hierarchies;
 mod limits;
+mod place;
 mod processes;
 mod remove;
 mod saved;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod update;
 
 pub use create::Cgroup;
 pub use error::CgroupError;

@@ -19,16 +19,14 @@ impl Cgroup {
     ///
     /// # Errors
     /// [`CgroupError::Timeout`] when processes are left: call [`Cgroup::kill_all`] first.
-    pub fn remove(self, hierarchies: &Hierarchies) -> std::result::Result<(), CgroupError> {
+    pub fn remove(&self, hierarchies: &Hierarchies) -> std::result::Result<(), CgroupError> {
         let path = self.path.as_str();
         if !wait_for_event(&self.leaf, "populated 0")
             .map_err(CgroupError::system("remove", path))?
         {
             return Err(timeout(path, "populated"));
         }
-        if !self.owns_leaf() {
-            self.release();
-        }
+        self.release();
         for made in self.created.iter().rev() {
             let what = CgroupError::system("remove", made.path.as_str());
             let root = match &made.mount {
@@ -46,23 +44,22 @@ impl Cgroup {
     }
 
     /// Undoes a creation that failed; no process has been inside.
-    pub(super) fn abandon(self, hierarchies: &Hierarchies) {
-        if !self.owns_leaf() {
-            self.release();
-        }
+    pub(super) fn abandon(&self, hierarchies: &Hierarchies) {
+        self.release();
         take_back(hierarchies, &self.created);
     }
 
-    /// Leaves a group that is not ours as it was found, limits aside.
+    /// Leaves groups that were there before as they were found, limits aside.
     fn release(&self) {
         for id in &self.programs {
             let _ = bpf::detach_device_program(self.leaf.as_fd(), *id);
         }
-        unmark(&self.leaf);
+        if !self.owns_leaf() {
+            unmark(&self.leaf);
+        }
         let is_made = |mount: &Path| {
-            self.created
-                .iter()
-                .any(|made| made.mount.as_deref() == Some(mount) && made.path == self.path)
+            let mut leaves = self.created.iter().filter(|made| made.path == self.path);
+            leaves.any(|made| made.mount.as_deref() == Some(mount))
         };
         for group in self.v1.iter().filter(|group| !is_made(&group.mount)) {
             unmark(&group.leaf);

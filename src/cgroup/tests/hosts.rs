@@ -109,4 +109,16 @@ fn figures() {
         time(&format!("create, {name}"), &mut create);
         time(&format!("remove, {name}"), &mut || made.pop().unwrap().remove(&hierarchies).unwrap());
     }
+    if hierarchies.facts().v1.contains_key("pids") {
+        let plan = plan(r#"{"pids": {"limit": 100}}"#);
+        let group = Cgroup::create(&plan, &unique("time"), &hierarchies).unwrap();
+        let mut subjects: Vec<_> = (0..200).map(|_| Subject::new("true")).collect();
+        let pids: Vec<_> = subjects.iter().map(Subject::pid).collect();
+        let mut next = pids.iter();
+        time("join v1 pids", &mut || group.join_v1(*next.next().unwrap()).unwrap());
+        for subject in subjects.drain(..) {
+            subject.finish();
+        }
+        group.remove(&hierarchies).unwrap();
+    }
 }

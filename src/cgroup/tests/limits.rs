@@ -1,5 +1,7 @@
 //! Limits, by what they do to a process.
 
+use std::time::{Duration, Instant};
+
 use super::*;
 
 /// Whether a controller is on v1 here; says so if a test cannot run.
@@ -108,6 +110,7 @@ fn a_pids_limit_of_zero_comes_into_force_after_init() {
     let subject = Subject::new("sleep 0; echo forked; exit 3");
     group.leaf.write("cgroup.procs", &subject.pid().to_string()).unwrap();
 
+    assert!(group.needs_v1(), "the state file must know the hierarchy before the late write");
     group.write_late(&limits, &hierarchies).unwrap();
     group.join_v1(subject.pid()).unwrap();
 
@@ -193,4 +196,66 @@ fn a_limit_that_nothing_can_hold_fails_and_is_undone() {
 
     assert!(matches!(error, CgroupError::Unenforceable { .. }), "{error}");
     assert!(!root_of(&hierarchies).join(format!("casemate-{id}")).exists());
+}
+
+#[test]
+fn a_memory_limit_below_use_is_refused_if_asked() {
+    let hierarchies = Hierarchies::open().unwrap();
+    if !has_v1(&hierarchies, "memory") {
+        return;
+    }
+    let roomy = plan(r#"{"memory": {"limit": 33554432}}"#);
+    let tight = plan(r#"{"memory": {"limit": 4096, "checkBeforeUpdate": true}}"#);
+    let mut group = Cgroup::create(&roomy, &unique("check"), &hierarchies).unwrap();
+    let mut eater = Subject::new("cat /dev/null; read stay").enter(&group);
+    std::io::Write::write_all(eater.0.stdin.as_mut().unwrap(), b"go\n").unwrap();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while group.stats(&hierarchies).unwrap().memory_bytes <= Some(4096) {
+        assert!(Instant::now() < deadline, "nothing was charged");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+
+    let error = group.update(&tight, None, &hierarchies).unwrap_err();
+
+    assert!(
+        error.to_string().starts_with("/linux/resources/memory/limit: a limit of 4096 bytes"),
+        "{error}"
+    );
+    group.kill_all().unwrap();
+    eater.0.wait().unwrap();
+    group.remove(&hierarchies).unwrap();
+}
+
+#[test]
+fn taking_a_limit_away_enters_no_hierarchy() {
+    let hierarchies = Hierarchies::open().unwrap();
+    let lifted =
+        plan(r#"{"pids": {"limit": -1}, "memory": {"limit": -1}, "cpu": {"shares": 1024}}"#);
+    let mut group = Cgroup::create(&lifted, &unique("lift"), &hierarchies).unwrap();
+
+    group.update(&lifted, None, &hierarchies).unwrap();
+
+    assert!(!group.needs_v1());
+    group.remove(&hierarchies).unwrap();
+}
+
+#[test]
+fn a_delegated_group_belongs_to_its_user_but_for_the_limits() {
+    let hierarchies = Hierarchies::open().unwrap();
+    let group = Cgroup::create(&plan("{}"), &unique("own"), &hierarchies).unwrap();
+
+    group.delegate(231_072, 231_073).unwrap();
+
+    let directory = &group.paths(&hierarchies)[0];
+    let owner = |file: &str| {
+        let metadata = std::fs::metadata(directory.join(file)).unwrap();
+        (
+            std::os::unix::fs::MetadataExt::uid(&metadata),
+            std::os::unix::fs::MetadataExt::gid(&metadata),
+        )
+    };
+    assert_eq!(owner(""), (231_072, 231_073));
+    assert_eq!(owner("cgroup.procs"), (231_072, 231_073));
+    assert_eq!(owner("cgroup.max.depth"), (0, 0));
+    group.remove(&hierarchies).unwrap();
 }

@@ -1,7 +1,7 @@
 //! What a host's control groups can do, and which form of a setting fits.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,19 +22,26 @@ pub enum Chosen<'a> {
     /// Written in the v2 hierarchy.
     V2(&'a Write),
     /// Written in the v1 hierarchy of its controller.
-    V1(&'a Write),
+    V1 {
+        /// What to write.
+        write: &'a Write,
+        /// Where that hierarchy is mounted.
+        mount: &'a Path,
+    },
 }
 
 /// Picks where a setting is written: v2 before v1. `None` if this host cannot hold it.
 #[must_use]
-pub fn choose<'a>(setting: &'a Setting, facts: &CgroupFacts) -> Option<Chosen<'a>> {
+pub fn choose<'a>(setting: &'a Setting, facts: &'a CgroupFacts) -> Option<Chosen<'a>> {
     let v2 = setting
         .v2
         .as_ref()
         .filter(|write| write.controller == CORE || facts.v2.contains(write.controller.as_ref()));
-    let v1 =
-        || setting.v1.as_ref().filter(|write| facts.v1.contains_key(write.controller.as_ref()));
-    v2.map(Chosen::V2).or_else(|| v1().map(Chosen::V1))
+    v2.map(Chosen::V2).or_else(|| {
+        let write = setting.v1.as_ref()?;
+        let mount = facts.v1.get(write.controller.as_ref())?;
+        Some(Chosen::V1 { write, mount })
+    })
 }
 
 /// Finds, before anything exists, what this host cannot enforce.

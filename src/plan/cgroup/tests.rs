@@ -314,7 +314,7 @@ fn a_setting_goes_to_v2_before_v1() {
     let only_v1 = CgroupFacts { v1: v1.into(), ..CgroupFacts::default() };
 
     assert!(matches!(choose(&plan.settings[0], &both), Some(Chosen::V2(_))));
-    assert!(matches!(choose(&plan.settings[0], &only_v1), Some(Chosen::V1(_))));
+    assert!(matches!(choose(&plan.settings[0], &only_v1), Some(Chosen::V1 { .. })));
     assert_eq!(choose(&plan.settings[0], &CgroupFacts::default()), None);
 }
 
