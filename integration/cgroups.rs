@@ -128,7 +128,7 @@ fn a_runtime_killed_at_any_moment_leaves_a_group_that_can_be_removed() {
 
         remove_planned(&plan(&name, "{}").path, "victim", &hierarchies).unwrap();
 
-        assert_eq!(trace(&name, &hierarchies), [PathBuf::new(); 0]);
+        assert!(trace(&name, &hierarchies).is_empty());
     }
     assert!(left > 0, "no kill has hit a creation");
 }
