@@ -1,1 +1,31 @@
-//! Control groups: makes, limits, asks and removes them. One reader, two writers (v2, v1).
+//! Control groups: makes, limits, asks and removes them.
+//!
+//! The v2 hierarchy holds every container on every host: membership, freezing, killing and
+//! device rules are always there. A limit whose controller sits on a v1 hierarchy is written in
+//! that one, and only then does init join it ([`Cgroup::join_v1`]).
+//!
+//! Every file is opened from a descriptor of its hierarchy's root, never across links or other
+//! mounts. Nothing above the container's own path is ever removed, unless this container made
+//! it, and no process is signalled that is not in a group that this container owns.
+
+mod create;
+mod directory;
+mod ebpf;
+mod error;
+mod hierarchies;
+mod limits;
+mod place;
+mod processes;
+mod remove;
+mod saved;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod update;
+
+pub use create::Cgroup;
+pub use error::CgroupError;
+pub use hierarchies::Hierarchies;
+pub use remove::remove_planned;
+pub use saved::{CreatedDirectory, SavedCgroup};
+pub use stats::{DeviceIo, Stats};

@@ -3,6 +3,7 @@
 //! Everything here is one kernel call, or a few that only make sense together. Nothing here
 //! decides. Functions that the new process calls allocate nothing; their docs say so.
 
+pub mod bpf;
 pub mod caps;
 pub mod clone;
 pub mod fd;

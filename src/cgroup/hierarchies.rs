@@ -1,0 +1,123 @@
+//! Finds the host's hierarchies and says what they can do.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::fstatfs;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
+
+use super::CgroupError;
+use super::directory::{Directory, errno};
+use crate::plan::cgroup::CgroupFacts;
+use crate::sys::{Errno, Result};
+
+/// The host's control group hierarchies: v2 open, v1 by their mount points.
+#[derive(Debug)]
+pub struct Hierarchies {
+    pub(super) v2: Directory,
+    v2_mount: Option<PathBuf>,
+    facts: CgroupFacts,
+}
+
+/// Where every distribution mounts its hierarchies.
+const BASE: &str = "/sys/fs/cgroup";
+/// Where a host with v1 hierarchies has v2.
+const HYBRID: &str = "/sys/fs/cgroup/unified";
+
+/// `CGROUP2_SUPER_MAGIC`, `CGROUP_SUPER_MAGIC`: statfs(2).
+const V2_MAGIC: u64 = 0x6367_7270;
+const V1_MAGIC: u64 = 0x0027_e0eb;
+
+impl Hierarchies {
+    /// Opens v2, at `/sys/fs/cgroup`, at `/sys/fs/cgroup/unified`, or as a mount of our own
+    /// that nobody else sees; and looks for v1 hierarchies below `/sys/fs/cgroup`.
+    ///
+    /// # Errors
+    /// [`CgroupError::NoHierarchy`] when v2 is nowhere and cannot be mounted.
+    pub fn open() -> std::result::Result<Self, CgroupError> {
+        let pure = open_as(Path::new(BASE), V2_MAGIC).ok();
+        let is_pure = pure.is_some();
+        let (v2, v2_mount) = match pure {
+            Some(v2) => (v2, Some(PathBuf::from(BASE))),
+            None => match open_as(Path::new(HYBRID), V2_MAGIC) {
+                Ok(v2) => (v2, Some(PathBuf::from(HYBRID))),
+                Err(_) => (mount_detached()?, None),
+            },
+        };
+        let no_hierarchy = |source| CgroupError::NoHierarchy { source };
+        let controllers = v2.read("cgroup.controllers").map_err(no_hierarchy)?;
+        let facts = CgroupFacts {
+            v2: controllers.split_whitespace().map(str::to_owned).collect(),
+            // With v2 at the usual place, v1 has none: spare the search.
+            v1: if is_pure { BTreeMap::new() } else { find_v1() },
+        };
+        Ok(Self { v2, v2_mount, facts })
+    }
+
+    /// Which controllers there are, for the plan.
+    #[must_use]
+    pub fn facts(&self) -> &CgroupFacts {
+        &self.facts
+    }
+
+    /// Where v2 is mounted; `None` for the mount of our own.
+    #[must_use]
+    pub fn v2_mount(&self) -> Option<&Path> {
+        self.v2_mount.as_deref()
+    }
+}
+
+/// Opens the root of a v1 hierarchy.
+pub(super) fn open_v1(mount: &Path) -> Result<Directory> {
+    open_as(mount, V1_MAGIC)
+}
+
+/// Opens a directory that must be on a file system of this type.
+fn open_as(path: &Path, magic: u64) -> Result<Directory> {
+    let directory = Directory::open_root(path)?;
+    let found = fstatfs(directory.as_fd()).map_err(errno)?.f_type;
+    if u64::try_from(found).is_ok_and(|found| found == magic) {
+        Ok(directory)
+    } else {
+        Err(Errno::EMEDIUMTYPE)
+    }
+}
+
+/// Mounts cgroup2 without attaching it anywhere; it goes with the descriptor.
+fn mount_detached() -> std::result::Result<Directory, CgroupError> {
+    let mounted = || {
+        let context = rustix::mount::fsopen("cgroup2", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        rustix::mount::fsconfig_create(&context)?;
+        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+            | MountAttrFlags::MOUNT_ATTR_NODEV
+            | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        let mount = rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+        // What fsmount gives is O_PATH; files are read and marked through a real one.
+        let flags = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+        rustix::fs::openat(&mount, ".", flags, rustix::fs::Mode::empty())
+    };
+    let source = |error| CgroupError::NoHierarchy { source: errno(error) };
+    mounted().map(Directory::new).map_err(source)
+}
+
+/// The v1 hierarchies of this process that are mounted where distributions mount them: in a
+/// directory named after all their controllers, or after one.
+fn find_v1() -> BTreeMap<String, PathBuf> {
+    let mut found = BTreeMap::new();
+    let own = Directory::open_root(Path::new("/proc/self"));
+    let own = own.and_then(|own| own.read("cgroup")).unwrap_or_default();
+    for line in own.lines() {
+        let Some(names) = line.split(':').nth(1).filter(|names| !names.is_empty()) else {
+            continue;
+        };
+        if names.starts_with("name=") {
+            continue;
+        }
+        let candidates = std::iter::once(names).chain(names.split(','));
+        let mut mounts = candidates.map(|name| Path::new(BASE).join(name));
+        if let Some(mount) = mounts.find(|mount| open_v1(mount).is_ok()) {
+            found.extend(names.split(',').map(|name| (name.to_owned(), mount.clone())));
+        }
+    }
+    found
+}
