@@ -10,6 +10,7 @@
 mod check;
 pub mod default;
 pub mod features;
+pub mod id;
 pub mod mount_options;
 pub mod paths;
 mod pointer;

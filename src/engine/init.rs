@@ -1,0 +1,145 @@
+//! The step loop of the new process.
+//!
+//! It walks the list it was born with, allocates nothing, never falls back, and on failure
+//! sends eight bytes. Success has no return.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::prepare::{InitPlan, StartGate};
+use super::steps::{io, namespace, privileges};
+use super::wire::{self, Failure};
+use crate::plan::{Action, StepId};
+use crate::sys::{Errno, Result, process};
+
+/// What init knows beyond its plan.
+#[derive(Debug)]
+pub(super) struct Init<'plan> {
+    /// The steps and all that was made ready for them.
+    pub plan: &'plan InitPlan<'plan>,
+    /// Where failures are reported: the supervisor, later the `start` command.
+    pub peer: Peer<'plan>,
+    /// Which candidate for the program was found.
+    pub program: Option<usize>,
+}
+
+/// The other side of the conversation.
+#[derive(Debug)]
+pub(super) enum Peer<'plan> {
+    /// The process that cloned this one.
+    Supervisor(BorrowedFd<'plan>),
+    /// The `start` command.
+    Starter(OwnedFd),
+}
+
+impl Peer<'_> {
+    /// The socket to it.
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Supervisor(socket) => *socket,
+            Self::Starter(socket) => socket.as_fd(),
+        }
+    }
+}
+
+/// Carries out every step of init. Must not allocate: it borrows the plan, and speaks in
+/// numbers.
+pub(super) fn run(plan: &InitPlan<'_>) -> ! {
+    let mut init = Init { plan, peer: Peer::Supervisor(plan.socket), program: None };
+    let mut last = StepId(0);
+    for (id, action) in &plan.steps {
+        last = *id;
+        if let Err(errno) = fault(*id).and_then(|()| perform(&mut init, action)) {
+            wire::fail(init.peer.socket(), Failure { step: *id, errno });
+        }
+    }
+    wire::fail(init.peer.socket(), Failure { step: last, errno: Errno::ENOEXEC })
+}
+
+#[cfg(feature = "fault")]
+fn fault(id: StepId) -> Result<()> {
+    super::fault::strike(id)
+}
+
+#[cfg(not(feature = "fault"))]
+#[expect(clippy::unnecessary_wraps, reason = "with the test feature it can fail")]
+fn fault(_: StepId) -> Result<()> {
+    Ok(())
+}
+
+fn perform(init: &mut Init<'_>, action: &Action) -> Result<()> {
+    match action {
+        Action::MakeMountsPrivate => namespace::make_mounts_private(),
+        Action::JoinNamespace { kind } => namespace::join(init.plan, *kind),
+        Action::NewNamespaces { kinds } => namespace::leave(kinds),
+        Action::BuildMount { slot, filesystem, attributes } => {
+            namespace::build_own_mount(init.plan, *slot, filesystem, *attributes)
+        }
+        Action::Open { gate } => wire::say_opened(init.peer.socket(), *gate),
+        Action::Await { .. } => wire::await_go(init.peer.socket()),
+        Action::BecomeRoot => privileges::become_root(),
+        Action::ForbidNamespaces => namespace::forbid_further(init.plan),
+        Action::LoopbackUp => crate::sys::net::loopback_up(),
+        Action::SetIpcSysctl { name, value } => namespace::set_sysctl(init.plan, name, value),
+        Action::SetHostname { name } => namespace::set_hostname(name),
+        Action::SetDomainname { name } => namespace::set_domainname(name),
+        Action::AwaitStart => await_start(init),
+        Action::NewKeyring => process::new_keyring(),
+        Action::NewSession { terminal } => io::new_session(init, *terminal),
+        Action::SetLimit { limit } => process::set_limit(limit.resource, limit.soft, limit.hard),
+        Action::SetUmask { mask } => {
+            process::set_umask(*mask);
+            Ok(())
+        }
+        Action::LimitBounding { keep } => crate::sys::caps::limit_bounding(*keep),
+        Action::SetIds { uid, gid, groups } => privileges::set_ids(*uid, *gid, groups),
+        Action::SetCapabilities { sets } => privileges::set_capabilities(sets),
+        Action::ForbidNewPrivileges => process::forbid_new_privileges(),
+        Action::ChangeDirectory { to } => io::change_directory(to),
+        Action::ResetSignals => process::reset_signals(),
+        Action::FindProgram => io::find_program(init),
+        Action::CloseDescriptors { preserve } => io::close_descriptors(*preserve),
+        Action::LoadFilter { .. } => {
+            crate::sys::seccomp::install(&init.plan.filter, init.plan.filter_flags)
+        }
+        Action::Execute => io::execute(init),
+        Action::TakeIds
+        | Action::MakeCgroup { .. }
+        | Action::OpenRootfs { .. }
+        | Action::MakeMountPoint { .. }
+        | Action::OpenNamespace { .. }
+        | Action::CheckProgram
+        | Action::Spawn { .. }
+        | Action::WriteIdMaps { .. }
+        | Action::CopyRootfs { .. }
+        | Action::AssembleRootfs { .. }
+        | Action::FetchMount { .. }
+        | Action::EnterMounts
+        | Action::AttachRoot
+        | Action::Attach { .. }
+        | Action::EnterNetworkAndIpc
+        | Action::KeepSysctl
+        | Action::SetNetSysctl { .. }
+        | Action::MakeTerminal { .. }
+        | Action::Mask { .. }
+        | Action::MakeReadonly { .. }
+        | Action::Pivot
+        | Action::ComeHome
+        | Action::RaiseLimit { .. }
+        | Action::SetOomScore { .. } => Err(Errno::EOPNOTSUPP),
+    }
+}
+
+/// Waits for `start`: from the supervisor itself, or from another command through the
+/// container's socket. From then on failures are reported there.
+fn await_start(init: &mut Init<'_>) -> Result<()> {
+    match init.plan.start {
+        StartGate::Supervisor => wire::await_go(init.peer.socket()),
+        StartGate::Listener(listener) => {
+            io::keep_only(init.plan, listener)?;
+            let connection = crate::sys::socket::accept(listener)?;
+            wire::await_go(connection.as_fd())?;
+            init.peer = Peer::Starter(connection);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Makes ready, before the clone, all that the new process needs: afterwards it allocates
+//! nothing.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+
+use crate::plan::mount::Filesystem;
+use crate::plan::text::Text;
+use crate::plan::{Action, LaunchPlan, Namespace, Slot, StepId, Track};
+use crate::sys::process::StringArray;
+use crate::sys::seccomp::Instruction;
+use crate::sys::{Errno, Result, fd, socket};
+
+/// Where init hears that it may start.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum StartGate<'fd> {
+    /// From the process that cloned it.
+    Supervisor,
+    /// From a command that connects to this socket.
+    Listener(BorrowedFd<'fd>),
+}
+
+/// The plan of init, in the form that needs no allocation.
+#[derive(Debug)]
+pub(super) struct InitPlan<'plan> {
+    /// Its steps.
+    pub steps: Vec<(StepId, &'plan Action)>,
+    /// Its end of the conversation with the supervisor.
+    pub socket: BorrowedFd<'plan>,
+    /// Where it hears of `start`.
+    pub start: StartGate<'plan>,
+    /// The namespaces it will join.
+    pub namespaces: &'plan [(Namespace, OwnedFd)],
+    /// The arguments of the program.
+    pub arguments: StringArray<'plan>,
+    /// Its environment.
+    pub environment: StringArray<'plan>,
+    /// Where it may be.
+    pub candidates: &'plan [Text],
+    /// The seccomp filter.
+    pub filter: Vec<Instruction>,
+    /// `SECCOMP_FILTER_FLAG_*`.
+    pub filter_flags: u32,
+    /// Descriptors above 2 that the program inherits.
+    pub preserve: u32,
+    /// The slot of the container's procfs.
+    proc: Option<Slot>,
+}
+
+impl<'plan> InitPlan<'plan> {
+    /// Collects what init needs from `plan`.
+    pub(super) fn new(
+        plan: &'plan LaunchPlan,
+        socket: BorrowedFd<'plan>,
+        start: StartGate<'plan>,
+        namespaces: &'plan [(Namespace, OwnedFd)],
+        preserve: u32,
+    ) -> Self {
+        let steps: Vec<_> = plan.track(Track::Init).map(|(id, step)| (id, &step.action)).collect();
+        let (filter, filter_flags) = filter(&steps);
+        let proc = steps.iter().find_map(|(_, action)| match action {
+            Action::BuildMount { slot, filesystem: Filesystem::Proc { .. }, .. } => Some(*slot),
+            _ => None,
+        });
+        let texts = |texts: &'plan [Text]| StringArray::new(texts.iter().map(Text::as_c_str));
+        Self {
+            steps,
+            socket,
+            start,
+            namespaces,
+            arguments: texts(&plan.program.arguments),
+            environment: texts(&plan.program.environment),
+            candidates: &plan.program.candidates,
+            filter,
+            filter_flags,
+            preserve,
+            proc,
+        }
+    }
+
+    /// The lowest number that init may use for itself.
+    pub(super) fn first_number(&self) -> u32 {
+        self.preserve.saturating_add(3)
+    }
+
+    /// The number at which a created init keeps the socket it listens on.
+    pub(super) fn listener_number(&self) -> RawFd {
+        to_number(self.first_number().saturating_add(1))
+    }
+
+    /// The number of the first slot's descriptor.
+    pub(super) fn first_slot_number(&self) -> u32 {
+        self.first_number().saturating_add(2)
+    }
+
+    /// The number at which init leaves what it built for the supervisor.
+    pub(super) fn slot_number(&self, slot: Slot) -> RawFd {
+        to_number(self.first_slot_number().saturating_add(u32::from(slot.0)))
+    }
+
+    /// The root directory of the container's procfs, which init built.
+    pub(super) fn own_proc(&self) -> Result<BorrowedFd<'_>> {
+        let slot = self.proc.ok_or(Errno::EBADF)?;
+        Ok(crate::sys::fd::borrowed(self.slot_number(slot)))
+    }
+}
+
+fn to_number(number: u32) -> RawFd {
+    RawFd::try_from(number).unwrap_or(RawFd::MAX)
+}
+
+fn filter(steps: &[(StepId, &Action)]) -> (Vec<Instruction>, u32) {
+    let program = steps.iter().find_map(|(_, action)| match action {
+        Action::LoadFilter { program } => Some(program),
+        _ => None,
+    });
+    program.map_or((Vec::new(), 0), |program| {
+        let instructions = program.instructions.iter().map(|i| Instruction {
+            code: i.code,
+            jt: i.jt,
+            jf: i.jf,
+            k: i.k,
+        });
+        (instructions.collect(), program.flags)
+    })
+}
+
+/// Descriptors that init must find again, out of the way of the numbers it uses itself.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    /// The supervisor's end.
+    pub ours: OwnedFd,
+    /// Init's end.
+    pub theirs: OwnedFd,
+}
+
+impl Conversation {
+    /// Makes the two ends; init's lies above every number that it uses.
+    pub(super) fn new(floor: RawFd) -> Result<Self> {
+        let (ours, theirs) = socket::pair()?;
+        Ok(Self { ours, theirs: fd::duplicate_above(theirs.as_fd(), floor)? })
+    }
+}
+
+/// The lowest number that no descriptor of init's own can have.
+pub(super) fn floor(plan: &LaunchPlan, preserve: u32) -> RawFd {
+    let slots = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::BuildMount { slot, .. } => Some(slot.0),
+        _ => None,
+    });
+    let most = slots.max().map_or(0, |slot| u32::from(slot).saturating_add(1));
+    to_number(preserve.saturating_add(5).saturating_add(most))
+}

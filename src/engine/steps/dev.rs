@@ -1,0 +1,135 @@
+//! `/dev`: a tmpfs of our own, whatever the image has there.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
+
+use super::mount::tmpfs;
+use crate::engine::supervisor::{Cause, Ids};
+use crate::plan::mount::{DevTree, DeviceNode, MountAttributes};
+use crate::plan::text::HostPath;
+use crate::sys::flags::mount_attr;
+use crate::sys::{Errno, mount};
+
+fn errno(error: rustix::io::Errno) -> Errno {
+    Errno::from_raw(error.raw_os_error())
+}
+
+/// Builds the tree, and only then makes it read-only if it shall be: afterwards a detached
+/// mount cannot be changed.
+pub(in crate::engine) fn build(
+    tree: &DevTree,
+    attributes: MountAttributes,
+    ids: &Ids<'_>,
+) -> Result<OwnedFd, Cause> {
+    let writable = MountAttributes { set: attributes.set & !mount_attr::RDONLY, ..attributes };
+    let owner = (ids.user(0)?, ids.group(0)?);
+    let dev = tmpfs(&tree.options, owner, writable)?;
+    let at = dev.as_fd();
+    for directory in &tree.directories {
+        make_directories(at, directory.as_str(), owner)?;
+    }
+    for node in &tree.nodes {
+        make_node(at, node, ids)?;
+    }
+    for file in &tree.files {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let made = rustix::fs::openat(at, file.as_c_str(), flags, Mode::from_raw_mode(0o644));
+        tolerate_existing(made.map(drop))?;
+    }
+    for (name, source) in &tree.as_sources {
+        make_as_source(at, name.as_str(), source, owner)?;
+    }
+    for (name, target) in &tree.links {
+        tolerate_existing(rustix::fs::symlinkat(target.as_c_str(), at, name.as_c_str()))?;
+    }
+    if attributes.set & mount_attr::RDONLY != 0 {
+        let readonly =
+            mount::Attributes { set: mount_attr::RDONLY, ..mount::Attributes::default() };
+        mount::set_attributes(at, false, &readonly)?;
+    }
+    Ok(dev)
+}
+
+/// Makes a mount point that is a directory if the source is one, and a file otherwise.
+fn make_as_source(
+    at: BorrowedFd<'_>,
+    name: &str,
+    source: &HostPath,
+    owner: (u32, u32),
+) -> Result<(), Cause> {
+    let stat = rustix::fs::stat(source.as_c_str()).map_err(errno)?;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+        return make_directories(at, name, owner);
+    }
+    if let Some((parent, _)) = name.rsplit_once('/') {
+        make_directories(at, parent, owner)?;
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+    tolerate_existing(
+        rustix::fs::openat(at, &name, flags, Mode::from_raw_mode(0o644)).map(drop),
+    )
+}
+
+fn tolerate_existing(made: rustix::io::Result<()>) -> Result<(), Cause> {
+    match made {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(error) => Err(errno(error).into()),
+    }
+}
+
+/// Makes a directory and those above it.
+fn make_directories(at: BorrowedFd<'_>, path: &str, owner: (u32, u32)) -> Result<(), Cause> {
+    for (end, _) in path.match_indices('/').chain([(path.len(), "")]) {
+        let Some(prefix) = path.get(..end).filter(|prefix| !prefix.is_empty()) else { continue };
+        let name = CString::new(prefix).map_err(|_| Errno::EINVAL)?;
+        match rustix::fs::mkdirat(at, &name, Mode::from_raw_mode(0o755)) {
+            Ok(()) => give(at, &name, owner)?,
+            Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(errno(error).into()),
+        }
+    }
+    Ok(())
+}
+
+fn make_node(at: BorrowedFd<'_>, node: &DeviceNode, ids: &Ids<'_>) -> Result<(), Cause> {
+    let owner = (ids.user(node.owner.0)?, ids.group(node.owner.1)?);
+    if let Some((parent, _)) = node.name.as_str().rsplit_once('/') {
+        make_directories(at, parent, (ids.user(0)?, ids.group(0)?))?;
+    }
+    let device = rustix::fs::makedev(node.major, node.minor);
+    let permissions = Mode::from_raw_mode(node.mode & 0o7777);
+    let name = node.name.as_c_str();
+    let named = |error| Cause::with_detail(errno(error), format!("/dev/{}", node.name));
+    rustix::fs::mknodat(at, name, FileType::from_raw_mode(node.mode), permissions, device)
+        .map_err(named)?;
+    // The caller's umask must not decide what a device may be used for.
+    rustix::fs::chmodat(at, name, permissions, AtFlags::empty()).map_err(named)?;
+    give(at, name, owner)
+}
+
+fn give(at: BorrowedFd<'_>, name: &CStr, owner: (u32, u32)) -> Result<(), Cause> {
+    let (uid, gid) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
+    rustix::fs::chownat(at, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(|error| errno(error).into())
+}
+
+/// For a container without `/dev`: a directory that holds nothing but a null device of ours.
+pub(in crate::engine) fn null_only() -> Result<OwnedFd, Cause> {
+    let attributes = MountAttributes {
+        set: mount_attr::NOSUID | mount_attr::NOEXEC,
+        clear: 0,
+        recursive_set: 0,
+        recursive_clear: 0,
+        propagation: 0,
+        mapped: false,
+    };
+    let dev = tmpfs(&[], (0, 0), attributes)?;
+    let mode = Mode::from_raw_mode(0o666);
+    let device = rustix::fs::makedev(1, 3);
+    rustix::fs::mknodat(&dev, c"null", FileType::CharacterDevice, mode, device).map_err(errno)?;
+    rustix::fs::chmodat(&dev, c"null", mode, AtFlags::empty()).map_err(errno)?;
+    Ok(dev)
+}

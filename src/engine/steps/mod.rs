@@ -1,0 +1,10 @@
+//! The steps themselves: a function per action. Those of init allocate nothing.
+
+pub(super) mod attach;
+pub(super) mod copy_up;
+pub(super) mod dev;
+pub(super) mod io;
+pub(super) mod mount;
+pub(super) mod namespace;
+pub(super) mod privileges;
+pub(super) mod rootfs;

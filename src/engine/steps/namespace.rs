@@ -1,0 +1,111 @@
+//! Steps of init that make and furnish its namespaces. Nothing here allocates.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::OFlags;
+
+use crate::engine::prepare::InitPlan;
+use crate::plan::mount::{Filesystem, FsOption, MountAttributes};
+use crate::plan::text::Text;
+use crate::plan::{Namespace, Slot};
+use crate::sys::mount::NewFilesystem;
+use crate::sys::{Errno, Result, fd, mount, ns};
+
+/// Makes every inherited mount private, and stands at its root: a process whose directory is
+/// the root is taken along by `pivot_root`.
+pub(in crate::engine) fn make_mounts_private() -> Result<()> {
+    rustix::process::chdir(c"/").map_err(|e| Errno::from_raw(e.raw_os_error()))?;
+    mount::make_all_private()
+}
+
+/// Makes new namespaces of these kinds, all in one call.
+pub(in crate::engine) fn leave(kinds: &[Namespace]) -> Result<()> {
+    ns::leave(kinds.iter().fold(0, |flags, kind| flags | kind.flag()))
+}
+
+/// Enters a namespace that the supervisor opened.
+pub(in crate::engine) fn join(plan: &InitPlan<'_>, kind: Namespace) -> Result<()> {
+    let found = plan.namespaces.iter().find(|(of, _)| *of == kind);
+    let (_, namespace) = found.ok_or(Errno::EBADF)?;
+    ns::enter(namespace.as_fd(), kind.flag())
+}
+
+/// Builds one of the two file systems that bind to the namespaces of the process that opens
+/// them, and leaves it where the supervisor will fetch it.
+pub(in crate::engine) fn build_own_mount(
+    plan: &InitPlan<'_>,
+    slot: Slot,
+    filesystem: &Filesystem,
+    attributes: MountAttributes,
+) -> Result<()> {
+    let built = match filesystem {
+        Filesystem::Proc { options } => open(c"proc", options, attributes)?,
+        Filesystem::Cgroup => open(c"cgroup2", &[], attributes)?,
+        Filesystem::Sysfs { .. }
+        | Filesystem::Mqueue
+        | Filesystem::Devpts { .. }
+        | Filesystem::Tmpfs { .. }
+        | Filesystem::Dev(_)
+        | Filesystem::Bind { .. }
+        | Filesystem::Other { .. } => return Err(Errno::EOPNOTSUPP),
+    };
+    fd::place_at(&built, plan.slot_number(slot))
+}
+
+fn open(
+    kind: &std::ffi::CStr,
+    options: &[FsOption],
+    attributes: MountAttributes,
+) -> Result<OwnedFd> {
+    let filesystem = NewFilesystem::open(kind)?;
+    filesystem.set(c"source", kind)?;
+    for (key, value) in options {
+        match value {
+            Some(value) => filesystem.set(key.as_c_str(), value.as_c_str())?,
+            None => filesystem.set_flag(key.as_c_str())?,
+        }
+    }
+    filesystem.mount(attributes.set)
+}
+
+/// The limits of `/proc/sys/user` that count namespaces.
+const LIMITS: [&std::ffi::CStr; 8] = [
+    c"sys/user/max_user_namespaces",
+    c"sys/user/max_mnt_namespaces",
+    c"sys/user/max_pid_namespaces",
+    c"sys/user/max_net_namespaces",
+    c"sys/user/max_ipc_namespaces",
+    c"sys/user/max_uts_namespaces",
+    c"sys/user/max_cgroup_namespaces",
+    c"sys/user/max_time_namespaces",
+];
+
+/// Sets the number of further namespaces of each kind to zero, for this user namespace.
+pub(in crate::engine) fn forbid_further(plan: &InitPlan<'_>) -> Result<()> {
+    let proc = plan.own_proc()?;
+    LIMITS.into_iter().try_for_each(|limit| write(proc, limit, b"0"))
+}
+
+/// Sets a kernel parameter of the IPC namespace, through the container's own procfs.
+pub(in crate::engine) fn set_sysctl(plan: &InitPlan<'_>, name: &Text, value: &Text) -> Result<()> {
+    write(plan.own_proc()?, name.as_c_str(), value.as_c_str().to_bytes())
+}
+
+fn write(proc: BorrowedFd<'_>, name: &std::ffi::CStr, value: &[u8]) -> Result<()> {
+    let file = fd::open_beneath(proc, name, OFlags::WRONLY)?;
+    rustix::io::write(&file, value)
+        .map(drop)
+        .map_err(|error| Errno::from_raw(error.raw_os_error()))
+}
+
+/// Sets the host name of the UTS namespace.
+pub(in crate::engine) fn set_hostname(name: &Text) -> Result<()> {
+    rustix::system::sethostname(name.as_c_str().to_bytes())
+        .map_err(|error| Errno::from_raw(error.raw_os_error()))
+}
+
+/// Sets the NIS domain name of the UTS namespace.
+pub(in crate::engine) fn set_domainname(name: &Text) -> Result<()> {
+    rustix::system::setdomainname(name.as_c_str().to_bytes())
+        .map_err(|error| Errno::from_raw(error.raw_os_error()))
+}

@@ -1,0 +1,153 @@
+//! What the two processes of a launch say to each other: the whole protocol.
+//!
+//! Every message is eight bytes, or one byte for "go on". End of file from init means that it
+//! became the workload; end of file from the supervisor means that the launch is off.
+
+use std::os::fd::BorrowedFd;
+
+use crate::plan::{Gate, StepId};
+use crate::sys::{self, Errno, Result, socket};
+
+/// What init says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Message {
+    /// It opened a gate.
+    Opened(Gate),
+    /// A step failed; it ends.
+    Failed(Failure),
+    /// It has become the workload, or is gone.
+    Gone,
+}
+
+/// A step of init that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failure {
+    /// Which.
+    pub step: StepId,
+    /// Why, in the kernel's number.
+    pub errno: Errno,
+}
+
+/// The byte that means "go on".
+const GO: u8 = b'g';
+
+fn gate_number(gate: Gate) -> u32 {
+    match gate {
+        Gate::UserNamespace => 0x1_0001,
+        Gate::IdMaps => 0x1_0002,
+        Gate::Namespaces => 0x1_0003,
+        Gate::Ready => 0x1_0004,
+    }
+}
+
+fn gate_of(number: u32) -> Option<Gate> {
+    [Gate::UserNamespace, Gate::IdMaps, Gate::Namespaces, Gate::Ready]
+        .into_iter()
+        .find(|gate| gate_number(*gate) == number)
+}
+
+fn encode(first: u32, second: i32) -> [u8; 8] {
+    let mut message = [0; 8];
+    let (head, tail) = message.split_at_mut(4);
+    head.copy_from_slice(&first.to_ne_bytes());
+    tail.copy_from_slice(&second.to_ne_bytes());
+    message
+}
+
+/// Tells the supervisor that `gate` is open. Allocates nothing.
+///
+/// # Errors
+/// `EPIPE` when it is gone.
+pub fn say_opened(to: BorrowedFd<'_>, gate: Gate) -> Result<()> {
+    socket::send(to, &encode(gate_number(gate), 0))
+}
+
+/// Reports a failure. Allocates nothing; if nobody listens, there is nobody to tell.
+pub fn say_failed(to: BorrowedFd<'_>, failure: Failure) {
+    let number = i32::from_ne_bytes(raw_errno(failure.errno).to_ne_bytes());
+    let _ = socket::send(to, &encode(u32::from(failure.step.0), number));
+}
+
+#[expect(clippy::as_conversions, reason = "a field-less enum has no other way to its number")]
+fn raw_errno(errno: Errno) -> i32 {
+    errno as i32
+}
+
+/// Lets the other side go on. Allocates nothing.
+///
+/// # Errors
+/// `EPIPE` when it is gone.
+pub fn say_go(to: BorrowedFd<'_>) -> Result<()> {
+    socket::send(to, &[GO])
+}
+
+/// Waits until the other side lets this one go on. Allocates nothing.
+///
+/// # Errors
+/// `EPIPE` when it is gone, `EPROTO` when it says anything else.
+pub fn await_go(from: BorrowedFd<'_>) -> Result<()> {
+    let mut byte = [0; 1];
+    match socket::receive(from, &mut byte)? {
+        0 => Err(Errno::EPIPE),
+        _ if byte == [GO] => Ok(()),
+        _ => Err(Errno::EPROTO),
+    }
+}
+
+/// Waits for what init has to say.
+///
+/// # Errors
+/// `EPROTO` for anything that is not a message.
+pub fn hear(from: BorrowedFd<'_>) -> Result<Message> {
+    let mut message = [0; 8];
+    let got = socket::receive(from, &mut message)?;
+    if got == 0 {
+        return Ok(Message::Gone);
+    }
+    if got != message.len() {
+        return Err(Errno::EPROTO);
+    }
+    let [a, b, c, d, e, f, g, h] = message;
+    let first = u32::from_ne_bytes([a, b, c, d]);
+    let second = i32::from_ne_bytes([e, f, g, h]);
+    if let Some(gate) = gate_of(first) {
+        return Ok(Message::Opened(gate));
+    }
+    let step = u16::try_from(first).map_err(|_| Errno::EPROTO)?;
+    Ok(Message::Failed(Failure { step: StepId(step), errno: Errno::from_raw(second) }))
+}
+
+/// Ends this process after it reported `failure`.
+pub(super) fn fail(to: BorrowedFd<'_>, failure: Failure) -> ! {
+    say_failed(to, failure);
+    sys::process::end(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn every_gate_and_a_failure_arrive_as_they_were_said() {
+        let (ours, theirs) = socket::pair().unwrap();
+        let failure = Failure { step: StepId(41), errno: Errno::EPERM };
+
+        say_opened(theirs.as_fd(), Gate::Namespaces).unwrap();
+        say_failed(theirs.as_fd(), failure);
+        drop(theirs);
+
+        assert_eq!(hear(ours.as_fd()).unwrap(), Message::Opened(Gate::Namespaces));
+        assert_eq!(hear(ours.as_fd()).unwrap(), Message::Failed(failure));
+        assert_eq!(hear(ours.as_fd()).unwrap(), Message::Gone);
+    }
+
+    #[test]
+    fn a_dead_supervisor_ends_the_wait() {
+        let (ours, theirs) = socket::pair().unwrap();
+        drop(ours);
+
+        assert_eq!(await_go(theirs.as_fd()), Err(Errno::EPIPE));
+    }
+}

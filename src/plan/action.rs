@@ -1,0 +1,444 @@
+//! What a step can be: a closed set, each value with all that is needed to carry it out.
+
+use serde::{Deserialize, Serialize};
+
+use super::cgroup::CgroupPlan;
+use super::mount::{Filesystem, MountAttributes};
+use super::text::{HostPath, RootedPath, Text};
+use crate::seccomp::Program;
+
+/// One thing that is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Action {
+    /// Takes a range of host ids that no other container has.
+    TakeIds,
+    /// Makes the control group, limits it, attaches the device rules.
+    MakeCgroup {
+        /// Its path, settings and device rules.
+        cgroup: Box<CgroupPlan>,
+    },
+    /// Opens the root file system as the engine prepared it.
+    OpenRootfs {
+        /// Where it is on the host.
+        path: HostPath,
+    },
+    /// Makes a missing mount point in the root file system, through the engine's own mount.
+    MakeMountPoint {
+        /// Where, inside the root.
+        at: RootedPath,
+        /// What it must be able to carry.
+        kind: MountPoint,
+    },
+    /// Opens a namespace that the bundle names by path.
+    OpenNamespace {
+        /// Its kind.
+        kind: Namespace,
+        /// Where it is on the host.
+        path: HostPath,
+    },
+    /// Looks the program up inside the root, so that a missing one fails `create`.
+    CheckProgram,
+    /// Starts the new process.
+    Spawn {
+        /// The namespaces it gets at birth.
+        namespaces: Vec<Namespace>,
+    },
+    /// Waits until the other track has opened this gate.
+    Await {
+        /// Which.
+        gate: Gate,
+    },
+    /// Opens this gate for the other track.
+    Open {
+        /// Which.
+        gate: Gate,
+    },
+    /// Writes the id maps of the new user namespace.
+    WriteIdMaps {
+        /// What is mapped to what.
+        ids: IdMap,
+    },
+    /// Copies the root file system's mount, detached, with these attributes.
+    CopyRootfs {
+        /// Flags of the mount, and whether its ids are translated.
+        attributes: MountAttributes,
+    },
+    /// Takes the engine's overlay apart and puts it together again, read-only.
+    AssembleRootfs {
+        /// Its layers, topmost first, and its options.
+        overlay: Overlay,
+        /// Flags of the mount, and whether the ids of its layers are translated.
+        attributes: MountAttributes,
+    },
+    /// Builds a mount, detached.
+    BuildMount {
+        /// Where it is kept until it is attached.
+        slot: Slot,
+        /// What it is.
+        filesystem: Filesystem,
+        /// Flags of the mount, and whether its ids are translated.
+        attributes: MountAttributes,
+    },
+    /// Takes a mount that the other track built.
+    FetchMount {
+        /// Where it is kept, on both sides.
+        slot: Slot,
+    },
+    /// Enters the mount namespace of the new process.
+    EnterMounts,
+    /// Attaches the new root over the old one.
+    AttachRoot,
+    /// Attaches a mount inside the new root.
+    Attach {
+        /// Which mount.
+        slot: Slot,
+        /// Where, inside the root.
+        at: RootedPath,
+        /// How the place is looked up.
+        place: Place,
+    },
+    /// Enters the network and IPC namespaces of the new process.
+    EnterNetworkAndIpc,
+    /// Keeps a descriptor of `/proc/sys` of the container while it is writable.
+    KeepSysctl,
+    /// Sets a kernel parameter of the container's network namespace.
+    SetNetSysctl {
+        /// Its name, with slashes: below `/proc/sys`.
+        name: Text,
+        /// Its value.
+        value: Text,
+    },
+    /// Makes the pseudo-terminal and hands its master to the caller.
+    MakeTerminal {
+        /// Rows and columns, if the bundle says.
+        size: Option<(u16, u16)>,
+        /// Who owns it, as ids inside.
+        owner: (u32, u32),
+    },
+    /// Covers a path with nothing.
+    Mask {
+        /// Where, inside the root.
+        at: RootedPath,
+    },
+    /// Makes a path and all below it read-only.
+    MakeReadonly {
+        /// Where, inside the root.
+        at: RootedPath,
+    },
+    /// Makes the new root the root, for every process of the mount namespace.
+    Pivot,
+    /// Returns to the namespaces of the caller.
+    ComeHome,
+    /// Raises a hard limit, which the new process will not be able to.
+    RaiseLimit {
+        /// Which, and how far.
+        limit: Limit,
+    },
+    /// Sets how readily the kernel kills the process when memory runs out.
+    SetOomScore {
+        /// -1000 to 1000.
+        score: i32,
+    },
+    /// Makes every inherited mount private.
+    MakeMountsPrivate,
+    /// Enters a namespace that was opened before.
+    JoinNamespace {
+        /// Its kind.
+        kind: Namespace,
+    },
+    /// Makes new namespaces.
+    NewNamespaces {
+        /// Their kinds.
+        kinds: Vec<Namespace>,
+    },
+    /// Becomes user and group 0 of the user namespace.
+    BecomeRoot,
+    /// Sets the number of further namespaces that may be made to zero.
+    ForbidNamespaces,
+    /// Brings the loopback device up.
+    LoopbackUp,
+    /// Sets a kernel parameter of the container's IPC namespace.
+    SetIpcSysctl {
+        /// Its name, with slashes: below `/proc/sys`.
+        name: Text,
+        /// Its value.
+        value: Text,
+    },
+    /// Sets the host name.
+    SetHostname {
+        /// At most 64 bytes.
+        name: Text,
+    },
+    /// Sets the NIS domain name.
+    SetDomainname {
+        /// At most 64 bytes.
+        name: Text,
+    },
+    /// Waits for `start`.
+    AwaitStart,
+    /// Joins a new session keyring.
+    NewKeyring,
+    /// Starts a new session; with a terminal, takes it as the controlling one.
+    NewSession {
+        /// Whether a terminal was made.
+        terminal: bool,
+    },
+    /// Sets a resource limit.
+    SetLimit {
+        /// Which, soft and hard.
+        limit: Limit,
+    },
+    /// Sets the mask of file permissions.
+    SetUmask {
+        /// Permission bits, at most 0777.
+        mask: u32,
+    },
+    /// Cuts the bounding set.
+    LimitBounding {
+        /// Bit n: capability n may be kept.
+        keep: u64,
+    },
+    /// Sets supplementary groups, group and user.
+    SetIds {
+        /// User id inside.
+        uid: u32,
+        /// Group id inside.
+        gid: u32,
+        /// All supplementary groups.
+        groups: Vec<u32>,
+    },
+    /// Sets the capability sets.
+    SetCapabilities {
+        /// As bit masks.
+        sets: CapabilitySets,
+    },
+    /// Sets `no_new_privs`.
+    ForbidNewPrivileges,
+    /// Changes into the working directory, and checks that it is inside the root.
+    ChangeDirectory {
+        /// Where, inside the root.
+        to: Text,
+    },
+    /// Gives every signal its default action.
+    ResetSignals,
+    /// Finds the program in the search path of its environment.
+    FindProgram,
+    /// Lets only standard input, output and error, and what was asked for, be inherited.
+    CloseDescriptors {
+        /// How many descriptors above 2 are kept.
+        preserve: u32,
+    },
+    /// Loads the seccomp filter.
+    LoadFilter {
+        /// The program.
+        program: Program,
+    },
+    /// Becomes the program.
+    Execute,
+}
+
+/// Which thread of the launch a step belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Track {
+    /// The caller, before the new process exists.
+    Prepare,
+    /// The caller, beside the new process.
+    Supervisor,
+    /// The new process.
+    Init,
+}
+
+/// A point that one track waits at until the other has reached it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gate {
+    /// Init is in its new user namespace; `proc` and `cgroup2` are built.
+    UserNamespace,
+    /// The id maps are written.
+    IdMaps,
+    /// Network, IPC and UTS namespaces exist.
+    Namespaces,
+    /// Init has nothing left to do before `start`.
+    Ready,
+}
+
+/// A place for something that cannot be known beforehand: filled by one step, read by a later
+/// one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Slot(pub u16);
+
+/// A kind of namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Namespace {
+    /// Process ids.
+    Pid,
+    /// Network devices, addresses, ports.
+    Network,
+    /// System V and POSIX message objects.
+    Ipc,
+    /// Host and domain name.
+    Uts,
+    /// Mounts.
+    Mount,
+    /// Ids and capabilities.
+    User,
+    /// The root of the control groups seen.
+    Cgroup,
+}
+
+impl Namespace {
+    /// Every kind, in the order of the specification.
+    pub const ALL: [Self; 7] = [
+        Self::Pid,
+        Self::Network,
+        Self::Mount,
+        Self::Ipc,
+        Self::Uts,
+        Self::User,
+        Self::Cgroup,
+    ];
+
+    /// The `CLONE_NEW*` flag.
+    #[must_use]
+    pub fn flag(self) -> i32 {
+        use crate::sys::flags::ns;
+        match self {
+            Self::Pid => ns::PID,
+            Self::Network => ns::NET,
+            Self::Ipc => ns::IPC,
+            Self::Uts => ns::UTS,
+            Self::Mount => ns::MOUNT,
+            Self::User => ns::USER,
+            Self::Cgroup => ns::CGROUP,
+        }
+    }
+
+    /// The word that config.json uses.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pid => "pid",
+            Self::Network => "network",
+            Self::Ipc => "ipc",
+            Self::Uts => "uts",
+            Self::Mount => "mount",
+            Self::User => "user",
+            Self::Cgroup => "cgroup",
+        }
+    }
+
+    /// The name of its link in `/proc/PID/ns`.
+    #[must_use]
+    pub fn link(self) -> &'static str {
+        match self {
+            Self::Pid => "pid",
+            Self::Network => "net",
+            Self::Ipc => "ipc",
+            Self::Uts => "uts",
+            Self::Mount => "mnt",
+            Self::User => "user",
+            Self::Cgroup => "cgroup",
+        }
+    }
+}
+
+/// How the place of a mount is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// Links of the image are followed inside the root; the place must exist.
+    Existing,
+    /// As [`Self::Existing`], but without the place nothing is mounted.
+    Optional,
+    /// It lies in memory that was mounted before, and is made there as a directory.
+    Made,
+    /// As [`Self::Made`], but as what the source is: a directory or an empty file.
+    MadeAsSource,
+    /// It must be a real directory: no link of the image may stand anywhere in the path.
+    Real,
+}
+
+/// What a mount point must be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MountPoint {
+    /// A directory.
+    Directory,
+    /// A directory or a file, as the source of the bind mount is.
+    AsSource {
+        /// Where that is on the host.
+        source: HostPath,
+    },
+}
+
+/// How ids inside relate to ids outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IdMap {
+    /// Ids 0 to 65535 are the range that [`Action::TakeIds`] took.
+    OwnRange,
+    /// What the bundle says, checked.
+    Given {
+        /// Of users.
+        uids: Vec<IdMapping>,
+        /// Of groups.
+        gids: Vec<IdMapping>,
+    },
+}
+
+/// One line of an id map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdMapping {
+    /// First id inside.
+    pub inside: u32,
+    /// First id outside.
+    pub outside: u32,
+    /// How many.
+    pub size: u32,
+}
+
+/// An overlay mount, as the kernel described it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overlay {
+    /// Layer directories, topmost first; the engine's upper directory is the first.
+    pub layers: Vec<HostPath>,
+    /// Layers that hold only data, if any.
+    pub data_layers: Vec<HostPath>,
+    /// The root file system's path inside the overlay; `/` for its root.
+    pub subdirectory: RootedPath,
+    /// Whether the layers hold metadata-only copies.
+    pub metacopy: bool,
+    /// Whether the layers mark themselves in the user's extended attributes.
+    pub userxattr: bool,
+}
+
+/// A resource limit of setrlimit(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// `RLIMIT_*`.
+    pub resource: u32,
+    /// What is in force; in the resource's own unit.
+    pub soft: u64,
+    /// How far the process may raise it itself.
+    pub hard: u64,
+}
+
+/// Capability sets as bit masks: bit n is capability n.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapabilitySets {
+    /// What any program started could ever have.
+    pub bounding: u64,
+    /// What is in force.
+    pub effective: u64,
+    /// What may be put in force.
+    pub permitted: u64,
+    /// What files with inheritable capabilities may keep.
+    pub inheritable: u64,
+    /// What a program without file capabilities keeps.
+    pub ambient: u64,
+}

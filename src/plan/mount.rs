@@ -1,0 +1,121 @@
+//! Mounts as the plan holds them.
+
+use serde::{Deserialize, Serialize};
+
+use super::text::{HostPath, RootedPath, Text};
+
+/// Flags of a mount, and whether ids are translated on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountAttributes {
+    /// `MOUNT_ATTR_*` bits that are set.
+    pub set: u64,
+    /// `MOUNT_ATTR_*` bits that are cleared.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clear: u64,
+    /// Bits set on this mount and on all mounts below it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub recursive_set: u64,
+    /// Bits cleared on this mount and on all mounts below it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub recursive_clear: u64,
+    /// `MS_PRIVATE` or `MS_SLAVE`, or 0 for what it is.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub propagation: u64,
+    /// Whether ids are translated by the container's mapping.
+    pub mapped: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(bits: &u64) -> bool {
+    *bits == 0
+}
+
+/// An option of a file system: a word, or a word with a value.
+pub type FsOption = (Text, Option<Text>);
+
+/// What a mount is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Filesystem {
+    /// Processes of the pid namespace of the track that builds it.
+    Proc {
+        /// As the bundle gave them.
+        options: Vec<FsOption>,
+    },
+    /// Devices of the network namespace of the track that builds it.
+    Sysfs {
+        /// As the bundle gave them.
+        options: Vec<FsOption>,
+    },
+    /// Message queues of the IPC namespace of the track that builds it.
+    Mqueue,
+    /// The control group hierarchy, from the root of the cgroup namespace.
+    Cgroup,
+    /// Pseudo-terminals of an instance of its own.
+    Devpts {
+        /// As the bundle gave them, but `gid`.
+        options: Vec<FsOption>,
+        /// The group that owns new terminals, as an id inside.
+        group: Option<u32>,
+    },
+    /// Memory.
+    Tmpfs {
+        /// As the bundle gave them, but `uid` and `gid`.
+        options: Vec<FsOption>,
+        /// The owner of its root directory, as ids inside.
+        owner: (u32, u32),
+        /// The place in the image whose content is copied into it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        copy_up: Option<RootedPath>,
+    },
+    /// `/dev`: a tmpfs with device nodes, links and mount points, then made read-only.
+    Dev(Box<DevTree>),
+    /// A directory or file of the host, or a tree of them.
+    Bind {
+        /// Where it is on the host.
+        source: HostPath,
+        /// Whether mounts below it come along.
+        recursive: bool,
+    },
+    /// Any other file system type, as the bundle gave it. Only where nothing is held back.
+    Other {
+        /// Its type.
+        kind: Text,
+        /// Its source.
+        source: Text,
+        /// Its options.
+        options: Vec<FsOption>,
+    },
+}
+
+/// The content of `/dev`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DevTree {
+    /// Options of its tmpfs.
+    pub options: Vec<FsOption>,
+    /// Device nodes.
+    pub nodes: Vec<DeviceNode>,
+    /// Symbolic links: name and target.
+    pub links: Vec<(Text, Text)>,
+    /// Directories that mounts below it need.
+    pub directories: Vec<Text>,
+    /// Empty files that mounts below it need.
+    pub files: Vec<Text>,
+    /// Mount points that must be what the source is: a directory or an empty file.
+    pub as_sources: Vec<(Text, HostPath)>,
+}
+
+/// A device node (or a named pipe) to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceNode {
+    /// Its path below `/dev`.
+    pub name: Text,
+    /// `S_IFCHR`, `S_IFBLK` or `S_IFIFO`, with the permission bits.
+    pub mode: u32,
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+    /// Owner, as ids inside.
+    pub owner: (u32, u32),
+}

@@ -1,0 +1,229 @@
+//! What steps are called, and what they are done to, in the words that people read.
+
+use super::action::{Action, Limit, Namespace, Place};
+use super::mount::{Filesystem, MountAttributes};
+use crate::sys::flags::mount_attr;
+
+impl Action {
+    /// Its name, `area.verb-object`: stable once released.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::TakeIds => "ids.take-range",
+            Self::MakeCgroup { .. } => "cgroup.make",
+            Self::OpenRootfs { .. } => "rootfs.open",
+            Self::MakeMountPoint { .. } => "rootfs.make-mount-point",
+            Self::OpenNamespace { .. } => "ns.open",
+            Self::CheckProgram => "process.check-program",
+            Self::Spawn { .. } => "process.spawn",
+            Self::Await { .. } => "gate.await",
+            Self::Open { .. } => "gate.open",
+            Self::WriteIdMaps { .. } => "ids.write-maps",
+            Self::CopyRootfs { .. } => "rootfs.copy",
+            Self::AssembleRootfs { .. } => "rootfs.assemble",
+            Self::BuildMount { .. } => "mount.build",
+            Self::FetchMount { .. } => "mount.fetch",
+            Self::EnterMounts => "ns.enter-mounts",
+            Self::AttachRoot => "rootfs.attach",
+            Self::Attach { .. } => "mount.attach",
+            Self::EnterNetworkAndIpc => "ns.enter-network",
+            Self::KeepSysctl => "sysctl.keep",
+            Self::SetNetSysctl { .. } => "sysctl.set-network",
+            Self::MakeTerminal { .. } => "terminal.make",
+            Self::Mask { .. } => "path.mask",
+            Self::MakeReadonly { .. } => "path.make-read-only",
+            Self::Pivot => "rootfs.pivot",
+            Self::ComeHome => "ns.come-home",
+            Self::RaiseLimit { .. } => "limit.raise",
+            Self::SetOomScore { .. } => "limit.set-oom-score",
+            Self::MakeMountsPrivate => "mount.make-private",
+            Self::JoinNamespace { .. } => "ns.join",
+            Self::NewNamespaces { .. } => "ns.make",
+            Self::BecomeRoot => "ids.become-root",
+            Self::ForbidNamespaces => "ns.forbid-further",
+            Self::LoopbackUp => "net.loopback-up",
+            Self::SetIpcSysctl { .. } => "sysctl.set-ipc",
+            Self::SetHostname { .. } => "name.set-host",
+            Self::SetDomainname { .. } => "name.set-domain",
+            Self::AwaitStart => "gate.await-start",
+            Self::NewKeyring => "keys.new-session",
+            Self::NewSession { .. } => "process.new-session",
+            Self::SetLimit { .. } => "limit.set",
+            Self::SetUmask { .. } => "process.set-umask",
+            Self::LimitBounding { .. } => "caps.limit-bounding",
+            Self::SetIds { .. } => "process.set-ids",
+            Self::SetCapabilities { .. } => "caps.set",
+            Self::ForbidNewPrivileges => "privs.forbid-new",
+            Self::ChangeDirectory { .. } => "process.change-directory",
+            Self::ResetSignals => "process.reset-signals",
+            Self::FindProgram => "process.find-program",
+            Self::CloseDescriptors { .. } => "process.close-descriptors",
+            Self::LoadFilter { .. } => "seccomp.load",
+            Self::Execute => "process.execute",
+        }
+    }
+
+    /// What it is done to, in a few words; empty when the name says it all.
+    #[must_use]
+    pub fn object(&self) -> String {
+        match self {
+            Self::MakeCgroup { cgroup } => cgroup.to_string(),
+            Self::OpenRootfs { path } => path.to_string(),
+            Self::MakeMountPoint { at, .. } | Self::Mask { at } | Self::MakeReadonly { at } => {
+                at.to_string()
+            }
+            Self::OpenNamespace { kind, path } => format!("{} at {path}", kind.word()),
+            Self::Spawn { namespaces } | Self::NewNamespaces { kinds: namespaces } => {
+                words(namespaces)
+            }
+            Self::Await { gate } | Self::Open { gate } => format!("{gate:?}").to_lowercase(),
+            Self::WriteIdMaps { ids } => match ids {
+                super::IdMap::OwnRange => "0-65535 to the range taken".to_owned(),
+                super::IdMap::Given { uids, gids } => {
+                    format!("{} of users, {} of groups", uids.len(), gids.len())
+                }
+            },
+            Self::CopyRootfs { attributes } => flags(attributes),
+            Self::AssembleRootfs { overlay, attributes } => {
+                format!("overlay of {} layers, {}", overlay.layers.len(), flags(attributes))
+            }
+            Self::BuildMount { slot, filesystem, attributes } => {
+                format!("{} [{}] {}", filesystem_words(filesystem), slot.0, flags(attributes))
+            }
+            Self::FetchMount { slot } => format!("[{}]", slot.0),
+            Self::Attach { slot, at, place } => format!("[{}] {at}{}", slot.0, place_words(*place)),
+            Self::SetNetSysctl { name, value } | Self::SetIpcSysctl { name, value } => {
+                format!("{name} = {value}")
+            }
+            Self::MakeTerminal { size, .. } => {
+                size.map_or_else(String::new, |(rows, columns)| format!("{rows}x{columns}"))
+            }
+            Self::RaiseLimit { limit } | Self::SetLimit { limit } => limit_words(*limit),
+            Self::SetOomScore { score } => score.to_string(),
+            Self::JoinNamespace { kind } => kind.word().to_owned(),
+            Self::SetHostname { name } | Self::SetDomainname { name } => name.to_string(),
+            Self::NewSession { terminal } => {
+                if *terminal { "with a terminal".to_owned() } else { String::new() }
+            }
+            Self::SetUmask { mask } => format!("{mask:04o}"),
+            Self::LimitBounding { keep } => capability_words(*keep),
+            Self::SetIds { uid, gid, groups } => format!("{uid}:{gid} {groups:?}"),
+            Self::SetCapabilities { sets } => capability_words(sets.permitted),
+            Self::ChangeDirectory { to } => to.to_string(),
+            Self::CloseDescriptors { preserve } if *preserve > 0 => format!("keep {preserve}"),
+            Self::LoadFilter { program } => {
+                format!("{} instructions", program.instructions.len())
+            }
+            Self::TakeIds
+            | Self::CheckProgram
+            | Self::EnterMounts
+            | Self::AttachRoot
+            | Self::EnterNetworkAndIpc
+            | Self::KeepSysctl
+            | Self::Pivot
+            | Self::ComeHome
+            | Self::MakeMountsPrivate
+            | Self::BecomeRoot
+            | Self::ForbidNamespaces
+            | Self::LoopbackUp
+            | Self::AwaitStart
+            | Self::NewKeyring
+            | Self::ForbidNewPrivileges
+            | Self::ResetSignals
+            | Self::FindProgram
+            | Self::CloseDescriptors { .. }
+            | Self::Execute => String::new(),
+        }
+    }
+}
+
+fn words(namespaces: &[Namespace]) -> String {
+    namespaces.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(" ")
+}
+
+fn place_words(place: Place) -> &'static str {
+    match place {
+        Place::Optional => " if it is there",
+        Place::Existing | Place::Real | Place::Made | Place::MadeAsSource => "",
+    }
+}
+
+fn filesystem_words(filesystem: &Filesystem) -> String {
+    match filesystem {
+        Filesystem::Proc { .. } => "proc".to_owned(),
+        Filesystem::Sysfs { .. } => "sysfs".to_owned(),
+        Filesystem::Mqueue => "mqueue".to_owned(),
+        Filesystem::Cgroup => "cgroup2".to_owned(),
+        Filesystem::Devpts { .. } => "devpts".to_owned(),
+        Filesystem::Tmpfs { copy_up: None, .. } => "tmpfs".to_owned(),
+        Filesystem::Tmpfs { copy_up: Some(from), .. } => format!("tmpfs with a copy of {from}"),
+        Filesystem::Dev(tree) => format!("tmpfs with {} nodes", tree.nodes.len()),
+        Filesystem::Bind { source, recursive: true } => format!("bind of all of {source}"),
+        Filesystem::Bind { source, recursive: false } => format!("bind of {source}"),
+        Filesystem::Other { kind, source, .. } => format!("{kind} of {source}"),
+    }
+}
+
+/// The flags of a mount, as mount(8) writes them.
+#[must_use]
+pub fn flags(attributes: &MountAttributes) -> String {
+    let set = attributes.set | attributes.recursive_set;
+    let names = [
+        (mount_attr::RDONLY, "ro"),
+        (mount_attr::NOSUID, "nosuid"),
+        (mount_attr::NODEV, "nodev"),
+        (mount_attr::NOEXEC, "noexec"),
+        (mount_attr::NOSYMFOLLOW, "nosymfollow"),
+    ];
+    let mut words: Vec<_> =
+        names.iter().filter(|(bit, _)| set & bit != 0).map(|(_, name)| *name).collect();
+    if attributes.mapped {
+        words.push("idmapped");
+    }
+    words.join(",")
+}
+
+/// Names of setrlimit(2), in the order of their numbers.
+pub const LIMIT_NAMES: [&str; 16] = [
+    "RLIMIT_CPU",
+    "RLIMIT_FSIZE",
+    "RLIMIT_DATA",
+    "RLIMIT_STACK",
+    "RLIMIT_CORE",
+    "RLIMIT_RSS",
+    "RLIMIT_NPROC",
+    "RLIMIT_NOFILE",
+    "RLIMIT_MEMLOCK",
+    "RLIMIT_AS",
+    "RLIMIT_LOCKS",
+    "RLIMIT_SIGPENDING",
+    "RLIMIT_MSGQUEUE",
+    "RLIMIT_NICE",
+    "RLIMIT_RTPRIO",
+    "RLIMIT_RTTIME",
+];
+
+fn limit_words(limit: Limit) -> String {
+    let name = usize::try_from(limit.resource).ok().and_then(|index| LIMIT_NAMES.get(index));
+    let name = name.copied().unwrap_or("limit");
+    format!("{name} {} of at most {}", limit_number(limit.soft), limit_number(limit.hard))
+}
+
+fn limit_number(value: u64) -> String {
+    if value == u64::MAX { "unlimited".to_owned() } else { value.to_string() }
+}
+
+/// The names of a capability set.
+#[must_use]
+pub fn capability_words(set: u64) -> String {
+    if set == 0 {
+        return "none".to_owned();
+    }
+    let mut names: Vec<_> = caps::all()
+        .into_iter()
+        .filter(|capability| set & capability.bitmask() != 0)
+        .map(|capability| capability.to_string())
+        .collect();
+    names.sort_unstable();
+    names.join(" ")
+}

@@ -1,0 +1,200 @@
+//! The chapter on the process: who it is, and the last steps before it runs. `exec` takes the
+//! same ones.
+
+use std::str::FromStr;
+
+use oci_spec::runtime::{Capabilities, LinuxCapabilities, Process};
+
+use super::ProgramPlan;
+use super::action::{Action, CapabilitySets, Limit};
+use super::build::PlanError;
+use super::facts::KernelFacts;
+use super::text::Text;
+use crate::seccomp::Program;
+
+/// Where programs are looked for when the environment does not say.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// `CAP_SYS_ADMIN`, needed to load a filter without `no_new_privs`.
+const SYS_ADMIN: u64 = 1 << 21;
+
+/// A step with the pointer of what asked for it.
+pub(super) type Asked = (Action, &'static str);
+
+/// The program, its arguments, its environment.
+pub(super) fn program(process: &Process) -> Result<ProgramPlan, PlanError> {
+    let texts = |at: &str, list: &[String]| {
+        list.iter()
+            .enumerate()
+            .map(|(index, text)| {
+                Text::new(text.as_str())
+                    .map_err(|error| PlanError::new(format!("{at}/{index}"), error.to_string()))
+            })
+            .collect::<Result<Vec<_>, _>>()
+    };
+    let arguments = process.args().clone().unwrap_or_default();
+    let mut environment = process.env().clone().unwrap_or_default();
+    if !environment.iter().any(|variable| variable.starts_with("HOME=")) {
+        // Never from the image's /etc/passwd: that is image content, read with our credentials.
+        let home = if process.user().uid() == 0 { "HOME=/root" } else { "HOME=/" };
+        environment.push(home.to_owned());
+    }
+    let directory = process.cwd().to_str().unwrap_or_default();
+    let directory = Text::new(directory)
+        .map_err(|error| PlanError::new("/process/cwd".to_owned(), error.to_string()))?;
+    let candidates = candidates(&arguments, &environment);
+    Ok(ProgramPlan {
+        arguments: texts("/process/args", &arguments)?,
+        environment: texts("/process/env", &environment)?,
+        candidates: texts("/process/args", &candidates)?,
+        directory,
+    })
+}
+
+fn candidates(arguments: &[String], environment: &[String]) -> Vec<String> {
+    let Some(name) = arguments.first() else { return Vec::new() };
+    if name.contains('/') {
+        return vec![name.clone()];
+    }
+    let path = environment.iter().find_map(|variable| variable.strip_prefix("PATH="));
+    let path = path.filter(|path| !path.is_empty()).unwrap_or(DEFAULT_PATH);
+    path.split(':')
+        .map(|dir| if dir.is_empty() { format!("./{name}") } else { format!("{dir}/{name}") })
+        .collect()
+}
+
+/// A set of the specification as a bit mask; bits that this process cannot give are left out.
+fn mask(set: Option<&Capabilities>) -> u64 {
+    set.into_iter()
+        .flatten()
+        .filter_map(|capability| caps::Capability::from_str(&format!("CAP_{capability}")).ok())
+        .fold(0, |mask, capability| mask | capability.bitmask())
+}
+
+/// The sets that the process will have.
+pub(super) fn capability_sets(process: &Process, facts: &KernelFacts) -> CapabilitySets {
+    let none = LinuxCapabilities::default();
+    let empty = none.clone();
+    let asked = process.capabilities().as_ref();
+    let sets = asked.unwrap_or(&empty);
+    if asked.is_none() {
+        return CapabilitySets::default();
+    }
+    let bounding = mask(sets.bounding().as_ref()) & facts.bounding;
+    let permitted = mask(sets.permitted().as_ref()) & facts.bounding;
+    CapabilitySets {
+        bounding,
+        permitted,
+        effective: mask(sets.effective().as_ref()) & permitted,
+        inheritable: mask(sets.inheritable().as_ref()) & permitted,
+        ambient: mask(sets.ambient().as_ref()) & permitted & mask(sets.inheritable().as_ref()),
+    }
+}
+
+/// Resource limits, checked against what this process may do.
+pub(super) fn limits(
+    process: &Process,
+    facts: &KernelFacts,
+    errors: &mut Vec<PlanError>,
+) -> (Vec<Limit>, Vec<Limit>) {
+    let (mut set, mut raise) = (Vec::new(), Vec::new());
+    for (index, given) in process.rlimits().iter().flatten().enumerate() {
+        let Some(resource) = resource_number(&given.typ().to_string()) else {
+            let what = format!("{} is not known", given.typ());
+            errors.push(PlanError::new(format!("/process/rlimits/{index}/type"), what));
+            continue;
+        };
+        let limit = Limit { resource, soft: given.soft(), hard: given.hard() };
+        let ours = facts.hard_limits.iter().find(|(of, _)| *of == resource).map(|(_, hard)| *hard);
+        if ours.is_some_and(|ours| limit.hard > ours) {
+            if facts.may_raise_limits {
+                raise.push(limit);
+            } else {
+                errors.push(PlanError::new(
+                    format!("/process/rlimits/{index}/hard"),
+                    format!(
+                        "{} {} is above casemate's own hard limit of {}, and raising it needs \
+                         CAP_SYS_RESOURCE",
+                        given.typ(),
+                        limit.hard,
+                        ours.unwrap_or(0)
+                    ),
+                ));
+            }
+        }
+        set.push(limit);
+    }
+    (set, raise)
+}
+
+/// The number of a limit, by its name in setrlimit(2).
+#[must_use]
+pub fn resource_number(name: &str) -> Option<u32> {
+    let wanted = name.trim_start_matches("RLIMIT_").to_ascii_uppercase();
+    let same = |known: &&str| known.trim_start_matches("RLIMIT_") == wanted;
+    let index = super::names::LIMIT_NAMES.iter().position(|known| same(&known))?;
+    u32::try_from(index).ok()
+}
+
+/// The last steps of init, from the end of its wait to the program. `execve` is the only
+/// system call after the filter.
+pub(super) fn last_steps(
+    process: &Process,
+    program: &ProgramPlan,
+    sets: CapabilitySets,
+    limits: Vec<Limit>,
+    filter: Option<Program>,
+    preserve: u32,
+) -> Vec<Asked> {
+    let user = process.user();
+    let forbid_new = process.no_new_privileges() == Some(true);
+    let mut groups = vec![user.gid()];
+    groups.extend(user.additional_gids().iter().flatten().filter(|gid| **gid != user.gid()));
+    let mut steps: Vec<Asked> = Vec::with_capacity(limits.len() + 14);
+    steps.push((Action::SetUmask { mask: user.umask().unwrap_or(0o022) }, "/process/user/umask"));
+    steps.push((Action::LimitBounding { keep: sets.bounding }, "/process/capabilities/bounding"));
+    steps.push((Action::SetIds { uid: user.uid(), gid: user.gid(), groups }, "/process/user"));
+    // Without no_new_privs the filter needs CAP_SYS_ADMIN; execve takes it away again.
+    let extra = if filter.is_some() && !forbid_new { SYS_ADMIN } else { 0 };
+    let last =
+        CapabilitySets { effective: sets.effective | extra, permitted: sets.permitted | extra, ..sets };
+    steps.push((Action::SetCapabilities { sets: last }, "/process/capabilities"));
+    if forbid_new {
+        steps.push((Action::ForbidNewPrivileges, "/process/noNewPrivileges"));
+    }
+    steps.push((Action::ChangeDirectory { to: program.directory.clone() }, "/process/cwd"));
+    steps.push((Action::FindProgram, "/process/args"));
+    for limit in limits {
+        steps.push((Action::SetLimit { limit }, "/process/rlimits"));
+    }
+    steps.push((Action::ResetSignals, ""));
+    steps.push((Action::CloseDescriptors { preserve }, ""));
+    if let Some(program) = filter {
+        steps.push((Action::LoadFilter { program }, "/linux/seccomp"));
+    }
+    steps.push((Action::Execute, "/process/args"));
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_is_looked_for_along_the_path_in_its_order() {
+        let found = candidates(&["sh".to_owned()], &["PATH=/a::/b".to_owned()]);
+
+        assert_eq!(found, ["/a/sh", "./sh", "/b/sh"]);
+    }
+
+    #[test]
+    fn a_name_with_a_slash_is_taken_as_it_is() {
+        assert_eq!(candidates(&["./run".to_owned()], &[]), ["./run"]);
+    }
+
+    #[test]
+    fn a_limit_has_the_kernels_number() {
+        assert_eq!(resource_number("RLIMIT_NOFILE"), Some(7));
+        assert_eq!(resource_number("RLIMIT_RTTIME"), Some(15));
+    }
+}

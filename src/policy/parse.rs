@@ -1,0 +1,73 @@
+//! A policy file to a policy. For now it chooses a level, and nothing else.
+
+use serde::Deserialize;
+
+use super::{Level, Policy};
+
+/// Why a policy file is not one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// It is not TOML, or says something that is not known.
+    #[error("policy {file}, line {line}: {message}")]
+    Syntax {
+        /// The file.
+        file: String,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong, as a clause.
+        message: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    level: Level,
+}
+
+/// Reads the text of the policy file `file`.
+///
+/// # Errors
+/// The line, and what is wrong with it. A key that this version does not know is an error: a
+/// policy that is not understood does not hold.
+pub fn parse(file: &str, text: &str) -> Result<Policy, PolicyError> {
+    match toml::from_str::<Document>(text) {
+        Ok(document) => Ok(Policy { level: document.level, source: file.to_owned() }),
+        Err(error) => {
+            let at = error.span().map_or(0, |span| span.start);
+            let before = text.get(..at).unwrap_or_default();
+            Err(PolicyError::Syntax {
+                file: file.to_owned(),
+                line: before.matches('\n').count().saturating_add(1),
+                message: error.message().lines().next().unwrap_or_default().to_owned(),
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_chosen_by_name() {
+        let policy = parse("/etc/casemate/policy.toml", "level = \"audit\"\n").unwrap();
+
+        assert_eq!(policy.level, Level::Audit);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line() {
+        let error = parse("p.toml", "level = \"audit\"\n\nrules = 3\n").unwrap_err();
+
+        assert!(error.to_string().starts_with("policy p.toml, line 3: unknown field `rules`"));
+    }
+
+    #[test]
+    fn an_unknown_level_is_refused() {
+        let error = parse("p.toml", "level = \"open\"").unwrap_err();
+
+        assert!(error.to_string().contains("unknown variant `open`"), "{error}");
+    }
+}

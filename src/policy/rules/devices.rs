@@ -1,0 +1,79 @@
+//! Devices: the standard nodes, and no others.
+
+use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
+
+use crate::policy::case::list_of;
+use crate::policy::{Case, RuleId};
+
+const STANDARD_ONLY: RuleId = RuleId("dev.standard-only");
+const CGROUP_DEVICES: RuleId = RuleId("cgroup.devices");
+
+pub(super) fn apply(case: &mut Case<'_>) {
+    nodes(case);
+    access_rules(case);
+}
+
+fn letter(typ: LinuxDeviceType) -> &'static str {
+    match typ {
+        LinuxDeviceType::C | LinuxDeviceType::U => "c",
+        LinuxDeviceType::B => "b",
+        LinuxDeviceType::P => "p",
+        LinuxDeviceType::A => "a",
+    }
+}
+
+/// Whether a device is one of the standard ones; `None` for a number means any.
+fn is_standard(typ: &str, major: Option<i64>, minor: Option<i64>) -> bool {
+    let Some(major) = major else { return false };
+    let any = format!("{typ} {major}:*");
+    let exact = minor.map(|minor| format!("{typ} {major}:{minor}"));
+    list_of(STANDARD_ONLY)
+        .iter()
+        .any(|allowed| *allowed == any || exact.as_deref() == Some(*allowed))
+}
+
+fn nodes(case: &mut Case<'_>) {
+    let Some(devices) = case.spec.linux().as_ref().and_then(|linux| linux.devices().clone()) else {
+        return;
+    };
+    for (index, device) in devices.iter().enumerate() {
+        let typ = letter(device.typ());
+        let standard = is_standard(typ, Some(device.major()), Some(device.minor()));
+        // A named pipe is no way to the host.
+        if typ != "p" && !standard {
+            let what = if typ == "b" { "block device" } else { "character device" };
+            case.refuse(
+                STANDARD_ONLY,
+                format!("/linux/devices/{index}"),
+                format!("asks for the {what} {}", device.path().display()),
+                "leave the device out; there is no exception for devices in this version",
+            );
+        }
+    }
+}
+
+/// Access that the bundle allows beyond the standard nodes is withheld: there is no node to
+/// use it on, so this changes what an attacker finds, not what a workload can do.
+fn access_rules(case: &mut Case<'_>) {
+    let Some(mut linux) = case.spec.linux().clone() else { return };
+    let Some(mut resources) = linux.resources().clone() else { return };
+    let Some(rules) = resources.devices().clone() else { return };
+    let keep = |rule: &LinuxDeviceCgroup| {
+        let typ = rule.typ().map_or("a", letter);
+        !rule.allow() || is_standard(typ, rule.major(), rule.minor())
+    };
+    let kept: Vec<_> = rules.iter().filter(|rule| keep(rule)).cloned().collect();
+    if kept.len() != rules.len() {
+        let lost = rules.iter().filter(|rule| !keep(rule)).map(ToString::to_string);
+        let lost: Vec<_> = lost.collect();
+        case.change(
+            CGROUP_DEVICES,
+            "/linux/resources/devices",
+            format!("access to {}", lost.join("; ")),
+            "access to the standard devices only",
+        );
+        resources.set_devices(Some(kept));
+        linux.set_resources(Some(resources));
+        case.spec.set_linux(Some(linux));
+    }
+}

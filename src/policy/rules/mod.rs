@@ -1,0 +1,43 @@
+//! The rules, by subject. Each is named after its control.
+
+mod devices;
+mod kernel;
+mod mounts;
+mod namespaces;
+mod privileges;
+
+use super::Case;
+
+/// What a path in `/linux/namespaces` leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundNamespaceOf {
+    /// The word of config.json for its kind.
+    pub kind: String,
+    /// What it leads to.
+    pub found: Found,
+}
+
+/// See [`FoundNamespaceOf`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// This process's own: the host's.
+    Host,
+    /// Another one, owned by the initial user namespace.
+    Foreign,
+    /// Another one, owned by this other user namespace (its inode number).
+    Boxed {
+        /// Inode number of the owning user namespace.
+        owner: u64,
+    },
+    /// It is no namespace of that kind; the reason, as a clause.
+    Wrong(String),
+}
+
+/// Puts a specification before every rule.
+pub fn apply_all(case: &mut Case<'_>) {
+    namespaces::apply(case);
+    privileges::apply(case);
+    mounts::apply(case);
+    devices::apply(case);
+    kernel::apply(case);
+}

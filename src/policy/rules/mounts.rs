@@ -1,0 +1,248 @@
+//! Mounts and the root: what may be seen inside, and that none of it is changed.
+
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{Mount, Root};
+
+use crate::policy::case::list_of;
+use crate::policy::{Case, RuleId};
+
+const ROOTFS_READ_ONLY: RuleId = RuleId("rootfs.read-only");
+const SCRATCH: RuleId = RuleId("rootfs.scratch");
+const NOSUID: RuleId = RuleId("mount.force-nosuid");
+const NODEV: RuleId = RuleId("mount.force-nodev");
+const NOEXEC: RuleId = RuleId("mount.force-noexec");
+const READONLY: RuleId = RuleId("mount.force-readonly");
+const NO_HOST_KERNEL_FILES: RuleId = RuleId("mount.no-host-kernel-files");
+const NO_KERNEL_COVER: RuleId = RuleId("mount.no-kernel-cover");
+const KNOWN_TYPES: RuleId = RuleId("mount.known-types");
+const NO_SHARED: RuleId = RuleId("mount.no-shared-propagation");
+const DEV_OWN: RuleId = RuleId("dev.own");
+
+pub(super) fn apply(case: &mut Case<'_>) {
+    let mounts = case.spec.mounts().clone().unwrap_or_default();
+    let mut kept = Vec::with_capacity(mounts.len());
+    for (index, mount) in mounts.into_iter().enumerate() {
+        kept.push(one(case, index, mount));
+    }
+    own_dev(case, &mut kept);
+    root(case, &kept);
+    case.spec.set_mounts(Some(kept));
+}
+
+/// The destination as a process inside would walk it: absolute, without `.` and `..`.
+fn cleaned(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            std::path::Component::Normal(name) => clean.push(name),
+            std::path::Component::ParentDir => drop(clean.pop()),
+            std::path::Component::RootDir
+            | std::path::Component::CurDir
+            | std::path::Component::Prefix(_) => {}
+        }
+    }
+    clean
+}
+
+fn options(mount: &Mount) -> Vec<String> {
+    mount.options().clone().unwrap_or_default()
+}
+
+fn is_bind(mount: &Mount) -> bool {
+    mount.typ().as_deref() == Some("bind")
+        || options(mount).iter().any(|word| word == "bind" || word == "rbind")
+}
+
+/// Where a kernel file system belongs; anywhere else its masks would be missing.
+const HOMES: [(&str, &str); 6] = [
+    ("proc", "/proc"),
+    ("sysfs", "/sys"),
+    ("devpts", "/dev/pts"),
+    ("mqueue", "/dev/mqueue"),
+    ("cgroup", "/sys/fs/cgroup"),
+    ("cgroup2", "/sys/fs/cgroup"),
+];
+
+fn one(case: &mut Case<'_>, index: usize, mut mount: Mount) -> Mount {
+    let at = format!("/mounts/{index}");
+    let to = cleaned(mount.destination());
+    let bind = is_bind(&mount);
+    let typ = if bind { "bind".to_owned() } else { mount.typ().clone().unwrap_or_default() };
+    if !list_of(KNOWN_TYPES).contains(&typ.as_str()) {
+        let hint = "mount it on the host and bind it";
+        case.refuse(KNOWN_TYPES, format!("{at}/type"), format!("is `{typ}`"), hint);
+        return mount;
+    }
+    place(case, &at, &typ, &to);
+    if bind {
+        source(case, &at, &mount);
+    }
+    propagation(case, &at, &mount);
+    flags(case, &at, &typ, &to, &mut mount);
+    mount
+}
+
+/// Refuses a mount at a place where the kernel's own file systems are, or such a file system
+/// anywhere else.
+fn place(case: &mut Case<'_>, at: &str, typ: &str, to: &Path) {
+    let at = format!("{at}/destination");
+    let home = HOMES.iter().find(|(of, _)| *of == typ).map(|(_, home)| *home);
+    if let Some(home) = home {
+        if to != Path::new(home) {
+            let why = format!("puts {typ} at {}", to.display());
+            case.refuse(NO_KERNEL_COVER, at, why, format!("mount {typ} at {home} or nowhere"));
+        }
+        return;
+    }
+    let covered = ["/proc", "/sys"].into_iter().find(|kernel| to.starts_with(kernel));
+    if let Some(kernel) = covered {
+        let why = format!("is {}, in {kernel}", to.display());
+        case.refuse(NO_KERNEL_COVER, at, why, "mount it anywhere else");
+    } else if to == Path::new("/") {
+        case.refuse(NO_KERNEL_COVER, at, "is the root", "name the root file system in /root/path");
+    } else if to == Path::new("/dev") && typ != "tmpfs" {
+        let hint = "make it a tmpfs: the standard nodes are put there anyway";
+        case.refuse(DEV_OWN, at, format!("puts {typ} at /dev"), hint);
+    }
+}
+
+/// Refuses the host's own kernel files as the source of a bind mount.
+fn source(case: &mut Case<'_>, at: &str, mount: &Mount) {
+    let Some(source) = mount.source() else { return };
+    let from = cleaned(source);
+    // A path through a descriptor is how kubelet names a directory that it has opened safely.
+    let by_descriptor = from.starts_with("/proc") && from.iter().any(|part| part == "fd");
+    let kernel = ["/proc", "/sys", "/dev"].into_iter().find(|kernel| from.starts_with(kernel));
+    let shared_memory = from.starts_with("/dev/shm") && from != Path::new("/dev/shm");
+    let why = match kernel {
+        Some(_) if by_descriptor || shared_memory => return,
+        Some(_) => format!("is the host's {}", from.display()),
+        None if from == Path::new("/") => "is the host's root".to_owned(),
+        None => return,
+    };
+    let hint = "leave the mount out, or bind only the directory that the workload needs";
+    case.refuse(NO_HOST_KERNEL_FILES, format!("{at}/source"), why, hint);
+}
+
+fn propagation(case: &mut Case<'_>, at: &str, mount: &Mount) {
+    let shared = options(mount).iter().any(|word| word == "shared" || word == "rshared");
+    if shared {
+        case.refuse(
+            NO_SHARED,
+            format!("{at}/options"),
+            "asks for shared propagation",
+            "use `rprivate`, or `rslave` to see what the host mounts later",
+        );
+    }
+}
+
+/// Forces flags on; a word that says the opposite is taken out.
+fn flags(case: &mut Case<'_>, at: &str, typ: &str, to: &Path, mount: &mut Mount) {
+    let kernel = HOMES.iter().any(|(of, _)| *of == typ);
+    let dev = to == Path::new("/dev");
+    let mut words = options(mount);
+    let before = words.clone();
+    force(&mut words, "nosuid", &["suid", "rsuid"]);
+    if words != before {
+        record(case, NOSUID, at, "nosuid");
+    }
+    if !dev && typ != "devpts" {
+        forced(case, NODEV, at, &mut words, ("nodev", &["dev", "rdev"]));
+    }
+    if kernel || dev {
+        forced(case, NOEXEC, at, &mut words, ("noexec", &["exec", "rexec"]));
+    }
+    if matches!(typ, "sysfs" | "cgroup" | "cgroup2") {
+        forced(case, READONLY, at, &mut words, ("ro", &["rw", "rrw"]));
+    }
+    if dev {
+        forced(case, DEV_OWN, at, &mut words, ("ro", &["rw", "rrw"]));
+    }
+    mount.set_options(Some(words));
+}
+
+fn forced(
+    case: &mut Case<'_>,
+    rule: RuleId,
+    at: &str,
+    words: &mut Vec<String>,
+    (word, opposites): (&str, &[&str]),
+) {
+    let before = words.len();
+    let had = words.iter().any(|there| there == word);
+    force(words, word, opposites);
+    if !had || words.len() != before {
+        record(case, rule, at, word);
+    }
+}
+
+fn force(words: &mut Vec<String>, word: &str, opposites: &[&str]) {
+    words.retain(|there| !opposites.contains(&there.as_str()));
+    if !words.iter().any(|there| there == word) {
+        words.push(word.to_owned());
+    }
+}
+
+fn record(case: &mut Case<'_>, rule: RuleId, at: &str, word: &str) {
+    case.change(rule, format!("{at}/options"), format!("without {word}"), word);
+}
+
+/// A `/dev` of our own where the bundle has none: never the image's.
+fn own_dev(case: &mut Case<'_>, mounts: &mut Vec<Mount>) {
+    let has = |mounts: &[Mount], place: &str| {
+        mounts.iter().any(|mount| cleaned(mount.destination()) == Path::new(place))
+    };
+    if has(mounts, "/dev") {
+        return;
+    }
+    let words = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
+    let mut dev = Mount::default();
+    dev.set_destination(PathBuf::from("/dev"));
+    dev.set_typ(Some("tmpfs".to_owned()));
+    dev.set_source(Some(PathBuf::from("tmpfs")));
+    dev.set_options(words(&["nosuid", "noexec", "ro", "mode=755", "size=65536k"]));
+    let before_others = mounts
+        .iter()
+        .position(|mount| cleaned(mount.destination()).starts_with("/dev"))
+        .unwrap_or(mounts.len());
+    mounts.insert(before_others, dev);
+    if !has(mounts, "/dev/pts") {
+        let mut pts = Mount::default();
+        pts.set_destination(PathBuf::from("/dev/pts"));
+        pts.set_typ(Some("devpts".to_owned()));
+        pts.set_source(Some(PathBuf::from("devpts")));
+        let options = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"];
+        pts.set_options(words(&options));
+        mounts.insert(before_others.saturating_add(1), pts);
+    }
+    case.change(DEV_OWN, "/mounts", "the image's /dev", "a /dev of the runtime's own");
+}
+
+/// The root is read-only; where the bundle wanted to write, there is scratch memory.
+fn root(case: &mut Case<'_>, mounts: &[Mount]) {
+    let Some(mut root) = case.spec.root().clone() else { return };
+    if root.readonly() == Some(true) {
+        return;
+    }
+    root.set_readonly(Some(true));
+    set_root(case, root);
+    case.change(ROOTFS_READ_ONLY, "/root/readonly", "false", "true");
+    let taken = |place: &str| {
+        mounts.iter().any(|mount| Path::new(place).starts_with(cleaned(mount.destination())))
+    };
+    let scratch: Vec<String> = list_of(SCRATCH)
+        .iter()
+        .filter(|place| !taken(place))
+        .map(|place| (*place).to_owned())
+        .collect();
+    if !scratch.is_empty() {
+        let to = format!("memory on {}", scratch.join(" "));
+        case.change(SCRATCH, "/root", "a writable root", to);
+    }
+    case.scratch = scratch;
+}
+
+fn set_root(case: &mut Case<'_>, root: Root) {
+    case.spec.set_root(Some(root));
+}

@@ -1,0 +1,204 @@
+//! What the file of one block says: who has it.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::dir;
+use super::super::process::ProcessId;
+use crate::spec::id::ContainerId;
+use crate::sys::{Errno, Result};
+
+const VERSION: u32 = 1;
+
+/// A container, told from all others of the host: see [`crate::store::Entry::owner`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Owner {
+    /// The state root, absolute and without links.
+    pub root: String,
+    /// The id below it.
+    pub id: ContainerId,
+}
+
+/// How the containers of a pod find the range of the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PodKey {
+    /// The engine's name for the pod, such as its sandbox id.
+    Sandbox(String),
+    /// The inode of the pod's user namespace, as `NS_GET_USERNS` leads to it.
+    UserNamespace(u64),
+}
+
+impl PodKey {
+    pub(super) fn hash_key(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Sandbox(name) => Some(name.clone().into_bytes()),
+            Self::UserNamespace(_) => None,
+        }
+    }
+}
+
+/// The owners of one block.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Block {
+    version: u32,
+    /// One container, or those of a pod.
+    owners: Vec<Owner>,
+    /// The command that took it. Until it ends, it may be about to map the block.
+    taker: ProcessId,
+    /// The pid namespace in which that number, and the search for who maps the block, hold.
+    pid_namespace: u64,
+    sandbox: Option<String>,
+    user_namespace: Option<u64>,
+}
+
+/// What a block's file tells.
+#[derive(Debug)]
+pub(super) enum BlockState {
+    /// There is no file.
+    Free,
+    Held(Block),
+    /// Empty or cut: whoever wrote it was killed.
+    Torn,
+    /// Complete, but not as we write it, perhaps by another casemate.
+    Unknown,
+}
+
+impl Block {
+    /// # Errors
+    /// What reading `/proc` gave.
+    pub(super) fn new(owner: &Owner, pod: Option<&PodKey>) -> Result<Self> {
+        let (sandbox, user_namespace) = match pod {
+            None => (None, None),
+            Some(PodKey::Sandbox(name)) => (Some(name.clone()), None),
+            Some(PodKey::UserNamespace(inode)) => (None, Some(*inode)),
+        };
+        Ok(Self {
+            version: VERSION,
+            owners: vec![owner.clone()],
+            taker: ProcessId::observe_self()?,
+            pid_namespace: pid_namespace()?,
+            sandbox,
+            user_namespace,
+        })
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> BlockState {
+        match serde_json::from_slice::<Self>(bytes) {
+            Ok(block) if block.version == VERSION => BlockState::Held(block),
+            Ok(_) => BlockState::Unknown,
+            // What is JSON to its end was written to its end.
+            Err(error) if error.is_data() => BlockState::Unknown,
+            Err(_) => BlockState::Torn,
+        }
+    }
+
+    pub(super) fn to_json(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self).map_err(|_| Errno::EINVAL)
+    }
+
+    /// A pod's block is looked for by the pod's name, another by its owner's.
+    pub(super) fn hash_key(&self) -> Vec<u8> {
+        match (&self.sandbox, self.owners.first()) {
+            (Some(name), _) => name.clone().into_bytes(),
+            (None, Some(owner)) => format!("{}/{}", owner.root, owner.id).into_bytes(),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    pub(super) fn is_of(&self, pod: &PodKey) -> bool {
+        match pod {
+            PodKey::Sandbox(name) => self.sandbox.as_ref() == Some(name),
+            PodKey::UserNamespace(inode) => self.user_namespace == Some(*inode),
+        }
+    }
+
+    pub(super) fn has(&self, owner: &Owner) -> bool {
+        self.owners.contains(owner)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.owners.is_empty()
+    }
+
+    pub(super) fn add(&mut self, owner: &Owner) {
+        if !self.has(owner) {
+            self.owners.push(owner.clone());
+        }
+    }
+
+    pub(super) fn remove(&mut self, owner: &Owner) {
+        self.owners.retain(|other| other != owner);
+    }
+
+    pub(super) fn set_user_namespace(&mut self, inode: u64) {
+        self.user_namespace = Some(inode);
+    }
+
+    /// Whether no owner is left, as far as state directories tell; what is mapped is another
+    /// question.
+    ///
+    /// `asking` holds its own state directory locked and has no range yet, so an entry in its
+    /// name is from an earlier life. The taker may be `asking` itself.
+    pub(super) fn is_deserted(&self, asking: Option<&Owner>) -> bool {
+        let gone = |owner: &Owner| {
+            let path = Path::new(&owner.root).join(owner.id.as_str());
+            Some(owner) == asking || matches!(path.try_exists(), Ok(false))
+        };
+        self.owners.iter().all(gone)
+            && pid_namespace().is_ok_and(|ours| ours == self.pid_namespace)
+            && self.taker_is_gone(asking)
+    }
+
+    fn taker_is_gone(&self, asking: Option<&Owner>) -> bool {
+        let of_asking = self.owners.iter().all(|owner| Some(owner) == asking);
+        let is_self = || ProcessId::observe_self().is_ok_and(|this| this == self.taker);
+        matches!(self.taker.is_alive(), Ok(false)) || (of_asking && is_self())
+    }
+}
+
+fn pid_namespace() -> Result<u64> {
+    let stat = rustix::fs::stat("/proc/self/ns/pid");
+    stat.map(|stat| stat.st_ino).map_err(dir::errno)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(root: &str) -> Owner {
+        Owner { root: root.to_owned(), id: ContainerId::parse("x").unwrap() }
+    }
+
+    #[test]
+    fn a_cut_file_is_torn_and_a_strange_one_is_not() {
+        let whole = Block::new(&owner("/r"), None).unwrap().to_json().unwrap();
+
+        for length in 0..whole.len() {
+            assert!(matches!(Block::parse(&whole[..length]), BlockState::Torn), "{length}");
+        }
+        assert!(matches!(Block::parse(&whole), BlockState::Held(_)));
+        assert!(matches!(Block::parse(br#"{"version":2}"#), BlockState::Unknown));
+        assert!(matches!(Block::parse(br#"{"version":1,"new":0}"#), BlockState::Unknown));
+    }
+
+    #[test]
+    fn a_block_is_deserted_only_without_directory_and_taker() {
+        let dir = tempfile::tempdir().unwrap();
+        let here = owner(dir.path().to_str().unwrap());
+        let mut block = Block::new(&here, None).unwrap();
+
+        assert!(!block.is_deserted(None), "its taker lives");
+        block.taker =
+            serde_json::from_str(r#"{"pid":1,"start_time":18446744073709551615}"#).unwrap();
+        assert!(block.is_deserted(None));
+        std::fs::create_dir(dir.path().join("x")).unwrap();
+        assert!(!block.is_deserted(None), "its state directory exists");
+        assert!(block.is_deserted(Some(&here)), "the owner itself asks");
+        assert!(!block.is_deserted(Some(&owner("/elsewhere"))));
+        block.pid_namespace += 1;
+        assert!(!block.is_deserted(Some(&here)), "its processes may be out of sight");
+    }
+}
