@@ -1,0 +1,1 @@
+//! What particular calls are answered.
