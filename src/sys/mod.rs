@@ -3,7 +3,7 @@
 //! Everything here is one kernel call, or a few that only make sense together. Nothing here
 //! decides. Functions that run in the new process allocate nothing; their docs say so.
 
-
+pub mod attempt;
 pub mod flags;
 
 pub use nix::errno::Errno;
