@@ -162,8 +162,9 @@ impl Host {
             }
         }
         for entry in fs::read_dir("/proc")?.flatten() {
-            let cgroup = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
-            if cgroup.contains(tag) {
+            let read = |name| fs::read_to_string(entry.path().join(name)).unwrap_or_default();
+            // A dead process that nobody has reaped yet is its parent's affair.
+            if read("cgroup").contains(tag) && !read("status").contains("State:\tZ") {
                 traces.push(format!("process {}", entry.file_name().display()));
             }
         }
