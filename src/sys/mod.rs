@@ -7,6 +7,9 @@ pub mod bpf;
 pub mod caps;
 pub mod clone;
 pub mod fd;
+//! decides. Functions that run in the new process allocate nothing; their docs say so.
+
+pub mod attempt;
 pub mod flags;
 pub mod mount;
 pub mod net;
