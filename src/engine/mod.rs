@@ -1,1 +1,234 @@
 //! Carries a plan out, and takes it back when it fails.
+
+#[cfg(feature = "fault")]
+pub mod fault;
+mod init;
+mod prepare;
+mod program;
+mod spawn;
+mod steps;
+mod supervisor;
+mod terminal;
+pub mod wire;
+
+use std::error::Error;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::cgroup::{Cgroup, Hierarchies};
+use crate::plan::{Action, LaunchPlan, Origin, Step, StepId};
+use crate::store::ranges::{Owner, Range, Ranges};
+use crate::sys::{self, Errno, process};
+
+/// What a launch needs beyond its plan.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// Where ranges of host ids are registered; needed when the plan takes one.
+    pub ranges: Option<&'a Ranges>,
+    /// In whose name.
+    pub owner: Owner,
+    /// The host's control groups.
+    pub hierarchies: &'a Hierarchies,
+    /// The socket that a created container waits on. Without one, init waits for
+    /// [`Launched::start`].
+    pub listener: Option<BorrowedFd<'a>>,
+    /// Where the master of a terminal is sent.
+    pub console: Option<BorrowedFd<'a>>,
+    /// How many descriptors above 2 the program inherits.
+    pub preserve: u32,
+}
+
+/// A container whose init waits for `start`.
+#[derive(Debug)]
+pub struct Launched {
+    /// Init's process id.
+    pub pid: i32,
+    /// Refers to init even after its id is used again.
+    pub process: OwnedFd,
+    /// The range of host ids it has.
+    pub range: Option<Range>,
+    /// Its control group.
+    pub cgroup: Cgroup,
+    socket: OwnedFd,
+    made: Vec<steps::rootfs::Made>,
+}
+
+/// Why the workload did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LaunchError {
+    /// A step failed; what came before it was undone.
+    #[error("step {id} `{name}` failed: {}", because(object, *errno, detail.as_deref()))]
+    Step {
+        /// Its number.
+        id: StepId,
+        /// Its name.
+        name: &'static str,
+        /// What it was done to.
+        object: String,
+        /// The kernel's number.
+        errno: Errno,
+        /// A clause that says more.
+        detail: Option<String>,
+        /// Who asked for it.
+        origin: Origin,
+        /// What to do.
+        hint: Option<&'static str>,
+    },
+
+    /// The plan has no step that starts a process.
+    #[error("the plan starts nothing")]
+    Incomplete,
+
+    /// Init is gone; nothing more is known.
+    #[error("the new process ended before it became the program")]
+    Gone,
+
+    /// The conversation with init broke.
+    #[error("talking to the new process: {0}")]
+    Conversation(Errno),
+}
+
+fn because(object: &str, errno: Errno, detail: Option<&str>) -> String {
+    // Words that engines look for stand in the detail, and there only.
+    let number = format!("{errno:?}");
+    match (object.is_empty(), detail) {
+        (true, None) => number,
+        (true, Some(detail)) => format!("{number}: {detail}"),
+        (false, None) => format!("{object}: {number}"),
+        (false, Some(detail)) => format!("{object}: {number}: {detail}"),
+    }
+}
+
+impl LaunchError {
+    fn step(id: StepId, step: &Step, cause: supervisor::Cause) -> Self {
+        Self::Step {
+            id,
+            name: step.action.name(),
+            object: step.action.object(),
+            errno: cause.errno,
+            hint: hint(&step.action, cause.errno),
+            detail: cause.detail,
+            origin: step.origin.clone(),
+        }
+    }
+
+    /// The failure that init reported to `start`.
+    #[must_use]
+    pub fn reported(plan: &LaunchPlan, failure: wire::Failure) -> Self {
+        match plan.step(failure.step) {
+            Some(step) => {
+                let cause = match &step.action {
+                    Action::FindProgram | Action::Execute => {
+                        supervisor::Cause::with_detail(failure.errno, exec_words(plan, failure))
+                    }
+                    _ => failure.errno.into(),
+                };
+                Self::step(failure.step, step, cause)
+            }
+            None => Self::Conversation(failure.errno),
+        }
+    }
+}
+
+/// The words that engines look for when a program cannot be started.
+fn exec_words(plan: &LaunchPlan, failure: wire::Failure) -> String {
+    let name = plan.program.arguments.first().map_or("", |text| text.as_str());
+    format!("exec: \"{name}\": {}", failure.errno.desc().to_lowercase())
+}
+
+fn hint(action: &Action, errno: Errno) -> Option<&'static str> {
+    match (action, errno) {
+        (Action::RaiseLimit { .. }, Errno::EPERM) => {
+            Some("raising a hard limit needs CAP_SYS_RESOURCE; ask for a lower one")
+        }
+        (Action::SetOomScore { .. }, Errno::EACCES | Errno::EPERM) => {
+            Some("lowering oomScoreAdj needs CAP_SYS_RESOURCE; ask for a higher one")
+        }
+        (Action::MakeMountPoint { .. }, Errno::EROFS) => Some(
+            "the root file system is read-only and lacks this mount point; make it in the image",
+        ),
+        (Action::CopyRootfs { .. }, Errno::EINVAL) => Some(
+            "the file system it is on, or one mounted below it, cannot translate ids; \
+             put the root file system on ext4, xfs, btrfs or tmpfs",
+        ),
+        (Action::BuildMount { .. }, Errno::EINVAL) => Some(
+            "keep the source on ext4, xfs, btrfs or tmpfs, and look at the options given",
+        ),
+        (Action::Spawn { .. }, Errno::ENOSPC) => {
+            Some("a limit in /proc/sys/user/max_*_namespaces is reached")
+        }
+        _ => None,
+    }
+}
+
+/// An error and its sources, in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// Carries out `plan` up to the point where init waits for `start`.
+///
+/// # Errors
+/// The step that failed, and why. Everything that was created is gone again.
+pub fn launch(plan: &LaunchPlan, request: &Request<'_>) -> Result<Launched, LaunchError> {
+    supervisor::Supervisor::new(plan, request).run()
+}
+
+impl Launched {
+    /// Lets init go on, and waits until it has become the program.
+    ///
+    /// # Errors
+    /// The step of init that failed.
+    pub fn start(&self, plan: &LaunchPlan) -> Result<(), LaunchError> {
+        start(self.socket.as_fd(), plan)
+    }
+
+    /// Kills init, and takes back what the launch made.
+    pub fn abandon(self, request: &Request<'_>) {
+        let _ = process::signal(self.process.as_fd(), libc::SIGKILL);
+        let _ = process::wait_for(self.pid);
+        for made in self.made.iter().rev() {
+            made.take_back();
+        }
+        let _ = self.cgroup.remove();
+        if let (Some(range), Some(ranges)) = (self.range, request.ranges) {
+            let _ = ranges.release(range, &request.owner);
+        }
+    }
+}
+
+/// Lets the init at the other end of `socket` go on, and waits until it has become the program.
+///
+/// # Errors
+/// The step of init that failed.
+pub fn start(socket: BorrowedFd<'_>, plan: &LaunchPlan) -> Result<(), LaunchError> {
+    match wire::say_go(socket) {
+        Ok(()) | Err(Errno::EPIPE) => {}
+        Err(error) => return Err(LaunchError::Conversation(error)),
+    }
+    loop {
+        match wire::hear(socket).map_err(LaunchError::Conversation)? {
+            wire::Message::Gone => return Ok(()),
+            wire::Message::Failed(failure) => return Err(LaunchError::reported(plan, failure)),
+            wire::Message::Opened(_) => {}
+        }
+    }
+}
+
+/// What every launch does to this process first: from here on, nothing that runs inside the
+/// container may look into it.
+///
+/// # Errors
+/// What prctl(2) says.
+pub fn guard_this_process() -> sys::Result<()> {
+    process::forbid_dumping()
+}

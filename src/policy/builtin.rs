@@ -143,13 +143,25 @@ pub const CONTROLS: &[Control] = &[
     Control {
         id: RuleId("dev.standard-only"),
         line: 99,
-        value: List(&["c 1:3", "c 1:5", "c 1:7", "c 1:8", "c 1:9", "c 5:0", "c 5:1", "c 5:2", "c 136:*"]),
+        value: List(&[
+            "c 1:3", "c 1:5", "c 1:7", "c 1:8", "c 1:9", "c 5:0", "c 5:1", "c 5:2", "c 136:*",
+        ]),
         reason: "any other device is a way to the host: disks, memory, buses, drivers' ioctls",
     },
     Control {
         id: RuleId("caps.ceiling"),
         line: 103,
-        value: List(&["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID"]),
+        value: List(&[
+            "CAP_CHOWN",
+            "CAP_DAC_OVERRIDE",
+            "CAP_FOWNER",
+            "CAP_FSETID",
+            "CAP_KILL",
+            "CAP_NET_BIND_SERVICE",
+            "CAP_SETGID",
+            "CAP_SETPCAP",
+            "CAP_SETUID",
+        ]),
         reason: "what images need to start as root and step down; the rest is for administrators",
     },
     Control {
@@ -179,7 +191,21 @@ pub const CONTROLS: &[Control] = &[
     Control {
         id: RuleId("proc.masked"),
         line: 123,
-        value: List(&["/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/key-users", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"]),
+        value: List(&[
+            "/proc/acpi",
+            "/proc/asound",
+            "/proc/interrupts",
+            "/proc/kcore",
+            "/proc/key-users",
+            "/proc/keys",
+            "/proc/latency_stats",
+            "/proc/sched_debug",
+            "/proc/scsi",
+            "/proc/timer_list",
+            "/proc/timer_stats",
+            "/sys/devices/virtual/powercap",
+            "/sys/firmware",
+        ]),
         reason: "they tell about the host, not about the container",
     },
     Control {
@@ -191,7 +217,18 @@ pub const CONTROLS: &[Control] = &[
     Control {
         id: RuleId("sysctl.own-namespaces"),
         line: 131,
-        value: List(&["fs.mqueue.*", "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shm_rmid_forced", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "net.*"]),
+        value: List(&[
+            "fs.mqueue.*",
+            "kernel.msgmax",
+            "kernel.msgmnb",
+            "kernel.msgmni",
+            "kernel.sem",
+            "kernel.shm_rmid_forced",
+            "kernel.shmall",
+            "kernel.shmmax",
+            "kernel.shmmni",
+            "net.*",
+        ]),
         reason: "only parameters of a namespace the container has to itself",
     },
     Control {

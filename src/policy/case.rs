@@ -76,8 +76,7 @@ impl<'host> Case<'host> {
 }
 
 /// The list a control is set to.
-#[must_use]
-pub fn list_of(rule: RuleId) -> &'static [&'static str] {
+pub(super) fn list_of(rule: RuleId) -> &'static [&'static str] {
     match control(rule.0).map(|control| control.value) {
         Some(Value::List(list)) => list,
         Some(Value::Force | Value::Refuse | Value::Number(_)) | None => &[],

@@ -1,1 +1,221 @@
 //! Rules: what is refused, what is changed, and why. Pure.
+//!
+//! A policy is a level and its controls. Each control has one rule: a function that looks at
+//! the bundle's specification and either leaves it, changes it and records the change, or
+//! refuses it. Nothing is dropped silently.
+
+mod builtin;
+mod case;
+mod parse;
+pub mod rules;
+
+use oci_spec::runtime::Spec;
+use serde::{Deserialize, Serialize};
+
+pub use builtin::CONTROLS;
+pub use case::Case;
+pub use parse::{PolicyError, parse};
+
+/// How much is held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Every promise holds. The default.
+    Hardened,
+    /// Nothing is changed; what `hardened` would do is recorded.
+    Audit,
+}
+
+impl Level {
+    /// Its name, as policy files and commands write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hardened => "hardened",
+            Self::Audit => "audit",
+        }
+    }
+}
+
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The name of a control, `area.verb-object`: stable once released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct RuleId(pub &'static str);
+
+impl std::fmt::Display for RuleId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// One control of a level, as its file has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Control {
+    /// Its name.
+    pub id: RuleId,
+    /// The line of the file it begins on, counted from 1.
+    pub line: u32,
+    /// What it is set to.
+    pub value: Value,
+    /// Why it is there, as a clause.
+    pub reason: &'static str,
+}
+
+/// What a control is set to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// The bundle is changed.
+    Force,
+    /// The container is not started.
+    Refuse,
+    /// What is allowed, or added.
+    List(&'static [&'static str]),
+    /// A number, in the control's own unit.
+    Number(i64),
+}
+
+/// A policy: the level that holds, and who said so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// The level.
+    pub level: Level,
+    /// Where it was chosen: a file's path, or the built-in default.
+    pub source: String,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { level: Level::Hardened, source: "built-in default".to_owned() }
+    }
+}
+
+/// The name of the file that the controls stand in.
+pub const CONTROLS_FILE: &str = "hardened.toml";
+
+/// Finds a control by name.
+#[must_use]
+pub fn control(id: &str) -> Option<&'static Control> {
+    CONTROLS.iter().find(|control| control.id.0 == id)
+}
+
+/// Where a control stands: file and line.
+#[must_use]
+pub fn place(id: &str) -> String {
+    control(id).map_or_else(
+        || CONTROLS_FILE.to_owned(),
+        |control| format!("{CONTROLS_FILE}:{}", control.line),
+    )
+}
+
+/// Something the policy changed in what the bundle asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The control that did it.
+    pub rule: String,
+    /// The file and line it stands on.
+    pub policy: String,
+    /// A JSON pointer (RFC 6901) to what was changed.
+    pub at: String,
+    /// What the bundle asked for.
+    pub from: String,
+    /// What it gets.
+    pub to: String,
+}
+
+/// Something the policy does not allow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("refused by rule `{rule}`: {at} {why}")]
+pub struct Refusal {
+    /// The control that refuses.
+    pub rule: String,
+    /// The file and line it stands on.
+    pub policy: String,
+    /// A JSON pointer (RFC 6901) to what is refused.
+    pub at: String,
+    /// What is wrong there, as a clause.
+    pub why: String,
+    /// Why it matters, as a clause.
+    pub because: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// What became of a bundle's specification.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// The level it was judged under.
+    pub level: Level,
+    /// The policy's source.
+    pub source: String,
+    /// The specification that will be carried out.
+    pub spec: Spec,
+    /// Where memory is put for the workload to write to.
+    pub scratch: Vec<String>,
+    /// Whether the container gets a range of host ids of its own.
+    pub own_range: bool,
+    /// The limit of tasks where the bundle gives none.
+    pub pids_limit: Option<i64>,
+    /// What was changed in it.
+    pub changes: Vec<Change>,
+    /// Under `audit`: what `hardened` would have changed.
+    pub would_change: Vec<Change>,
+    /// Under `audit`: what `hardened` would have refused.
+    pub would_refuse: Vec<Refusal>,
+}
+
+impl Judged {
+    /// The control that changed what is at `pointer`, or the whole that it is part of.
+    #[must_use]
+    pub fn changed_by(&self, pointer: &str) -> Option<&Change> {
+        self.changes.iter().rev().find(|change| {
+            pointer
+                .strip_prefix(change.at.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+}
+
+/// Judges a specification: changes what the level forces, refuses what it does not allow.
+///
+/// # Errors
+/// All refusals, not the first one.
+pub fn judge(
+    policy: &Policy,
+    spec: &Spec,
+    namespaces: &[rules::FoundNamespaceOf],
+) -> Result<Judged, Vec<Refusal>> {
+    let mut case = Case::new(spec.clone(), namespaces);
+    rules::apply_all(&mut case);
+    let Case { spec: changed, scratch, own_range, pids_limit, changes, refusals, .. } = case;
+    match policy.level {
+        Level::Hardened if refusals.is_empty() => Ok(Judged {
+            level: policy.level,
+            source: policy.source.clone(),
+            spec: changed,
+            scratch,
+            own_range,
+            pids_limit,
+            changes,
+            would_change: Vec::new(),
+            would_refuse: Vec::new(),
+        }),
+        Level::Hardened => Err(refusals),
+        Level::Audit => Ok(Judged {
+            level: policy.level,
+            source: policy.source.clone(),
+            spec: spec.clone(),
+            scratch: Vec::new(),
+            own_range: false,
+            pids_limit: None,
+            changes: Vec::new(),
+            would_change: changes,
+            would_refuse: refusals,
+        }),
+    }
+}

@@ -1,6 +1,6 @@
 //! Kernel parameters, kernel files, limits: nothing of the host's.
 
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::LinuxPids;
 
 use crate::policy::case::list_of;
 use crate::policy::{Case, RuleId, Value, control};
@@ -87,7 +87,7 @@ fn pids_limit(case: &mut Case<'_>) {
         return;
     };
     let resources = case.spec.linux().as_ref().and_then(|linux| linux.resources().clone());
-    let asked = resources.as_ref().and_then(LinuxResources::pids).map(|pids| pids.limit());
+    let asked = resources.as_ref().and_then(|given| given.pids().as_ref()).map(LinuxPids::limit);
     if asked.is_some_and(|asked| asked >= 0) {
         return;
     }
