@@ -293,15 +293,8 @@ pub enum Namespace {
 
 impl Namespace {
     /// Every kind, in the order of the specification.
-    pub const ALL: [Self; 7] = [
-        Self::Pid,
-        Self::Network,
-        Self::Mount,
-        Self::Ipc,
-        Self::Uts,
-        Self::User,
-        Self::Cgroup,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Pid, Self::Network, Self::Mount, Self::Ipc, Self::Uts, Self::User, Self::Cgroup];
 
     /// The `CLONE_NEW*` flag.
     #[must_use]

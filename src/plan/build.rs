@@ -222,8 +222,7 @@ impl<'a> Builder<'a> {
         };
         self.check_ids();
         let sets = process::capability_sets(self.process, self.inputs.facts);
-        let (limits, raised) =
-            process::limits(self.process, self.inputs.facts, &mut self.errors);
+        let (limits, raised) = process::limits(self.process, self.inputs.facts, &mut self.errors);
         self.prepare();
         let slots = self.init_until_ready();
         self.supervise(&slots, &raised);
@@ -256,15 +255,12 @@ impl<'a> Builder<'a> {
 
     /// A last step of init. The filter is the policy's work where the policy holds.
     fn last(&mut self, action: Action, pointer: &str) {
-        let hardened = self.hardened();
-        match action {
-            Action::LoadFilter { .. } if hardened => {
-                self.push(Track::Init, action, Self::rule("seccomp.baseline"));
-            }
-            action if pointer.is_empty() => {
-                self.builtin(Track::Init, action, "nothing of the caller's is inherited");
-            }
-            action => self.asked(Track::Init, action, pointer),
+        if matches!(action, Action::LoadFilter { .. }) && self.hardened() {
+            self.push(Track::Init, action, Self::rule("seccomp.baseline"));
+        } else if pointer.is_empty() {
+            self.builtin(Track::Init, action, "nothing of the caller's is inherited");
+        } else {
+            self.asked(Track::Init, action, pointer);
         }
     }
 
@@ -317,9 +313,9 @@ impl<'a> Builder<'a> {
             if self.is_within_memory(index) || mount.at.as_str() == "/" {
                 continue;
             }
-            let kind = match &mount.filesystem {
-                Filesystem::Bind { source, .. } => MountPoint::AsSource { source: source.clone() },
-                _ => MountPoint::Directory,
+            let kind = match mount.source() {
+                Some(source) => MountPoint::AsSource { source: source.clone() },
+                None => MountPoint::Directory,
             };
             missing.push((mount.at.clone(), kind, mount.pointer.clone()));
         }
@@ -344,7 +340,9 @@ impl<'a> Builder<'a> {
     fn is_within_memory(&self, index: usize) -> bool {
         let Some(mount) = self.mounts.get(index) else { return false };
         let below = |other: &Wanted| {
-            other.at != mount.at && other.at.as_str() != "/" && mount.at.is_within(other.at.as_str())
+            other.at != mount.at
+                && other.at.as_str() != "/"
+                && mount.at.is_within(other.at.as_str())
         };
         self.is_scratch(&mount.at) || self.mounts.iter().take(index).any(below)
     }
@@ -581,32 +579,20 @@ impl<'a> Builder<'a> {
             };
             let origin = self.origin(&mount.pointer);
             let mut build = None;
-            let slot = match &mount.filesystem {
-                Filesystem::Proc { .. } => {
-                    let fetch = Action::FetchMount { slot: own.proc };
-                    self.push(Track::Supervisor, fetch, origin.clone());
-                    own.proc
+            let slot = if let Some(slot) = own.slot_of(&mount.filesystem) {
+                self.push(Track::Supervisor, Action::FetchMount { slot }, origin.clone());
+                slot
+            } else {
+                let slot = self.slot();
+                let filesystem = mount.filesystem.clone();
+                let attributes = mount.attributes;
+                let action = Action::BuildMount { slot, filesystem, attributes };
+                if is_late(&mount.filesystem) {
+                    build = Some(action);
+                } else {
+                    self.push(Track::Supervisor, action, origin.clone());
                 }
-                Filesystem::Cgroup => {
-                    let slot = own.cgroup.unwrap_or(own.proc);
-                    let fetch = Action::FetchMount { slot };
-                    self.push(Track::Supervisor, fetch, origin.clone());
-                    slot
-                }
-                filesystem => {
-                    let slot = self.slot();
-                    let action = Action::BuildMount {
-                        slot,
-                        filesystem: filesystem.clone(),
-                        attributes: mount.attributes,
-                    };
-                    if is_late(filesystem) {
-                        build = Some(action);
-                    } else {
-                        self.push(Track::Supervisor, action, origin.clone());
-                    }
-                    slot
-                }
+                slot
             };
             let late = late.iter().any(touches);
             attached.push(Attached { slot, at: mount.at.clone(), place, origin, build, late });
@@ -660,11 +646,13 @@ impl<'a> Builder<'a> {
         let ports = "net/ipv4/ip_unprivileged_port_start";
         // Inside a network namespace that belongs to the host, no capability of the container
         // counts: what it may do there must be allowed to everyone.
-        if self.joined.contains(&Namespace::Network) && self.ids.is_some() && !asked(ports) {
-            if let (Ok(name), Ok(value)) = (Text::new(ports), Text::new("0")) {
-                let why = "root of another user namespace may not use low ports otherwise";
-                all.push((name, value, Origin::Builtin(why.to_owned())));
-            }
+        let foreign = self.joined.contains(&Namespace::Network) && self.ids.is_some();
+        if foreign
+            && !asked(ports)
+            && let (Ok(name), Ok(value)) = (Text::new(ports), Text::new("0"))
+        {
+            let why = "root of another user namespace may not use low ports otherwise";
+            all.push((name, value, Origin::Builtin(why.to_owned())));
         }
         all
     }
@@ -700,9 +688,10 @@ impl<'a> Builder<'a> {
 
     /// The control that added `path` to a list, or the bundle.
     fn list_origin(&self, rule: &str, path: &str, pointer: &str) -> Origin {
-        let added = self.inputs.judged.changes.iter().any(|change| {
-            change.rule == rule && change.to.split(' ').any(|added| added == path)
-        });
+        let added =
+            self.inputs.judged.changes.iter().any(|change| {
+                change.rule == rule && change.to.split(' ').any(|added| added == path)
+            });
         if added { Self::rule(rule) } else { Origin::Config(pointer.to_owned()) }
     }
 }
@@ -711,6 +700,19 @@ impl<'a> Builder<'a> {
 struct OwnMounts {
     proc: Slot,
     cgroup: Option<Slot>,
+}
+
+impl OwnMounts {
+    /// Where init leaves this file system, if it is one that init builds.
+    fn slot_of(&self, filesystem: &Filesystem) -> Option<Slot> {
+        if matches!(filesystem, Filesystem::Proc { .. }) {
+            Some(self.proc)
+        } else if *filesystem == Filesystem::Cgroup {
+            self.cgroup
+        } else {
+            None
+        }
+    }
 }
 
 /// A mount on its way to its place.

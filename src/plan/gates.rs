@@ -70,23 +70,35 @@ impl World {
     ) -> Result<bool, PlanFault> {
         let mut moved = false;
         while let Some(action) = track.peek() {
-            match action {
-                Action::Await { gate } if !self.open.contains(gate) => return Ok(moved),
-                Action::MakeMountsPrivate if !self.spawned => return Ok(moved),
-                Action::Open { gate } => drop(self.open.insert(*gate)),
-                Action::Spawn { .. } => self.spawned = true,
-                Action::BuildMount { slot, .. } => drop(self.filled.insert(*slot)),
-                Action::FetchMount { slot } | Action::Attach { slot, .. }
-                    if !self.filled.contains(slot) =>
-                {
-                    return Err(PlanFault::EmptySlot { step: action.name(), slot: slot.0 });
-                }
-                _ => {}
+            if !self.allows(action)? {
+                return Ok(moved);
             }
             track.next();
             moved = true;
         }
         Ok(moved)
+    }
+
+    /// Carries one step out; `false` if it would have to wait.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "only these have to do with the other track"
+    )]
+    fn allows(&mut self, action: &Action) -> Result<bool, PlanFault> {
+        match action {
+            Action::Await { gate } => return Ok(self.open.contains(gate)),
+            Action::MakeMountsPrivate => return Ok(self.spawned),
+            Action::Open { gate } => drop(self.open.insert(*gate)),
+            Action::Spawn { .. } => self.spawned = true,
+            Action::BuildMount { slot, .. } => drop(self.filled.insert(*slot)),
+            Action::FetchMount { slot } | Action::Attach { slot, .. }
+                if !self.filled.contains(slot) =>
+            {
+                return Err(PlanFault::EmptySlot { step: action.name(), slot: slot.0 });
+            }
+            _ => {}
+        }
+        Ok(true)
     }
 }
 

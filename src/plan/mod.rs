@@ -10,8 +10,9 @@ pub mod cgroup;
 pub mod explain;
 pub mod facts;
 pub mod gates;
-mod mounts;
 pub mod mount;
+mod mounts;
+pub mod names;
 mod process;
 pub mod text;
 

@@ -21,6 +21,14 @@ pub(super) struct Wanted {
     pub attributes: MountAttributes,
 }
 
+impl Wanted {
+    /// What is bound there, if it is a bind mount.
+    pub(super) fn source(&self) -> Option<&HostPath> {
+        let Filesystem::Bind { source, .. } = &self.filesystem else { return None };
+        Some(source)
+    }
+}
+
 /// What the chapter decides from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setting<'a> {
@@ -178,11 +186,7 @@ fn number(data: &mut Vec<FsOption>, name: &str) -> Result<Option<u32>, String> {
     value.parse().map(Some).map_err(|_| format!("`{name}={value}` is not a number"))
 }
 
-fn bind(
-    mount: &Mount,
-    options: &MountOptions,
-    setting: Setting<'_>,
-) -> Result<Filesystem, String> {
+fn bind(mount: &Mount, options: &MountOptions, setting: Setting<'_>) -> Result<Filesystem, String> {
     let source = mount.source().as_ref().and_then(|source| source.to_str());
     let source = source.filter(|source| !source.is_empty()).ok_or("is missing")?;
     let path = if source.starts_with('/') {
@@ -218,10 +222,7 @@ const BLOCK: u32 = 0o060_000;
 const PIPE: u32 = 0o010_000;
 
 /// The content of `/dev`: the standard nodes, then what the bundle adds.
-pub(super) fn dev_tree(
-    options: Vec<FsOption>,
-    setting: Setting<'_>,
-) -> Result<DevTree, PlanError> {
+pub(super) fn dev_tree(options: Vec<FsOption>, setting: Setting<'_>) -> Result<DevTree, PlanError> {
     let text_of = |name: &str| {
         Text::new(name).map_err(|error| PlanError::new("/linux/devices".into(), error.to_string()))
     };
@@ -280,14 +281,11 @@ pub(super) fn prepare_dev(wanted: &mut [Wanted]) {
     let below: Vec<(RootedPath, Option<HostPath>)> = wanted
         .iter()
         .filter(|mount| mount.at.is_within("/dev") && mount.at.as_str() != "/dev")
-        .map(|mount| match &mount.filesystem {
-            Filesystem::Bind { source, .. } => (mount.at.clone(), Some(source.clone())),
-            _ => (mount.at.clone(), None),
-        })
+        .map(|mount| (mount.at.clone(), mount.source().cloned()))
         .collect();
-    let tree = wanted.iter_mut().find_map(|mount| match &mut mount.filesystem {
-        Filesystem::Dev(tree) => Some(tree),
-        _ => None,
+    let tree = wanted.iter_mut().find_map(|mount| {
+        let Filesystem::Dev(tree) = &mut mount.filesystem else { return None };
+        Some(tree)
     });
     let Some(tree) = tree else { return };
     for (at, source) in below {

@@ -67,7 +67,10 @@ impl Action {
     #[must_use]
     pub fn object(&self) -> String {
         match self {
-            Self::MakeCgroup { cgroup } => cgroup.to_string(),
+            Self::MakeCgroup { cgroup } => match &cgroup.path {
+                super::cgroup::CgroupPath::Given(path) => format!("/{}", path.as_str()),
+                super::cgroup::CgroupPath::ById => "/casemate-ID".to_owned(),
+            },
             Self::OpenRootfs { path } => path.to_string(),
             Self::MakeMountPoint { at, .. } | Self::Mask { at } | Self::MakeReadonly { at } => {
                 at.to_string()
@@ -103,7 +106,11 @@ impl Action {
             Self::JoinNamespace { kind } => kind.word().to_owned(),
             Self::SetHostname { name } | Self::SetDomainname { name } => name.to_string(),
             Self::NewSession { terminal } => {
-                if *terminal { "with a terminal".to_owned() } else { String::new() }
+                if *terminal {
+                    "with a terminal".to_owned()
+                } else {
+                    String::new()
+                }
             }
             Self::SetUmask { mask } => format!("{mask:04o}"),
             Self::LimitBounding { keep } => capability_words(*keep),

@@ -128,11 +128,10 @@ pub(super) fn limits(
 }
 
 /// The number of a limit, by its name in setrlimit(2).
-#[must_use]
-pub fn resource_number(name: &str) -> Option<u32> {
+pub(super) fn resource_number(name: &str) -> Option<u32> {
     let wanted = name.trim_start_matches("RLIMIT_").to_ascii_uppercase();
     let same = |known: &&str| known.trim_start_matches("RLIMIT_") == wanted;
-    let index = super::names::LIMIT_NAMES.iter().position(|known| same(&known))?;
+    let index = super::names::LIMIT_NAMES.iter().position(same)?;
     u32::try_from(index).ok()
 }
 
@@ -156,8 +155,11 @@ pub(super) fn last_steps(
     steps.push((Action::SetIds { uid: user.uid(), gid: user.gid(), groups }, "/process/user"));
     // Without no_new_privs the filter needs CAP_SYS_ADMIN; execve takes it away again.
     let extra = if filter.is_some() && !forbid_new { SYS_ADMIN } else { 0 };
-    let last =
-        CapabilitySets { effective: sets.effective | extra, permitted: sets.permitted | extra, ..sets };
+    let last = CapabilitySets {
+        effective: sets.effective | extra,
+        permitted: sets.permitted | extra,
+        ..sets
+    };
     steps.push((Action::SetCapabilities { sets: last }, "/process/capabilities"));
     if forbid_new {
         steps.push((Action::ForbidNewPrivileges, "/process/noNewPrivileges"));

@@ -1,0 +1,72 @@
+//! A plan as people read it: every step with who asked for it, and every change.
+
+use std::fmt::Write;
+
+use super::{LaunchPlan, Track};
+use crate::policy::{Change, Refusal};
+
+/// The plan as text: what is changed, what is done, under which digest.
+#[must_use]
+pub fn text(plan: &LaunchPlan, digest: &str) -> String {
+    let mut out = String::with_capacity(8192);
+    let _ = writeln!(out, "level   {} ({})", plan.level, plan.policy);
+    let _ = writeln!(out, "digest  {digest}");
+    changes(&mut out, "changed in what the bundle asks for", &plan.changes);
+    changes(&mut out, "`hardened` would change", &plan.would_change);
+    refusals(&mut out, "`hardened` would refuse", &plan.would_refuse);
+    if !plan.notes.is_empty() {
+        let _ = writeln!(out, "\nnotes");
+        for note in &plan.notes {
+            let _ = writeln!(out, "  {note}");
+        }
+    }
+    let _ = writeln!(out, "\nsteps");
+    for (id, step) in plan.numbered() {
+        let _ = writeln!(
+            out,
+            "{id:>4}  {:<10}  {:<26} {}\n{:>19}{}",
+            track(step.track),
+            step.action.name(),
+            step.action.object(),
+            "",
+            step.origin
+        );
+    }
+    out
+}
+
+fn track(track: Track) -> &'static str {
+    match track {
+        Track::Prepare => "prepare",
+        Track::Supervisor => "supervisor",
+        Track::Init => "init",
+    }
+}
+
+fn changes(out: &mut String, title: &str, changes: &[Change]) {
+    if changes.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{title}");
+    for change in changes {
+        let _ = writeln!(
+            out,
+            "  {}\n      from  {}\n      to    {}\n      by    rule `{}` ({})",
+            change.at, change.from, change.to, change.rule, change.policy
+        );
+    }
+}
+
+fn refusals(out: &mut String, title: &str, refusals: &[Refusal]) {
+    if refusals.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{title}");
+    for refusal in refusals {
+        let _ = writeln!(
+            out,
+            "  {} {}\n      because  {}\n      by       rule `{}` ({})",
+            refusal.at, refusal.why, refusal.because, refusal.rule, refusal.policy
+        );
+    }
+}
