@@ -59,23 +59,8 @@ pub struct Launched {
 #[non_exhaustive]
 pub enum LaunchError {
     /// A step failed; what came before it was undone.
-    #[error("step {id} `{name}` failed: {}", because(object, *errno, detail.as_deref()))]
-    Step {
-        /// Its number.
-        id: StepId,
-        /// Its name.
-        name: &'static str,
-        /// What it was done to.
-        object: String,
-        /// The kernel's number.
-        errno: Errno,
-        /// A clause that says more.
-        detail: Option<String>,
-        /// Who asked for it.
-        origin: Origin,
-        /// What to do.
-        hint: Option<&'static str>,
-    },
+    #[error("{0}")]
+    Step(Box<StepFailure>),
 
     /// The plan has no step that starts a process.
     #[error("the plan starts nothing")]
@@ -90,20 +75,37 @@ pub enum LaunchError {
     Conversation(Errno),
 }
 
-fn because(object: &str, errno: Errno, detail: Option<&str>) -> String {
+/// A step that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("step {id} `{name}` failed: {}", because(object, *errno, detail.as_deref()))]
+pub struct StepFailure {
+    /// Its number.
+    pub id: StepId,
+    /// Its name.
+    pub name: &'static str,
+    /// What it was done to.
+    pub object: String,
+    /// The kernel's number, if it was the kernel that refused.
+    pub errno: Option<Errno>,
+    /// A clause that says more.
+    pub detail: Option<String>,
+    /// Who asked for it.
+    pub origin: Origin,
+    /// What to do.
+    pub hint: Option<&'static str>,
+}
+
+fn because(object: &str, errno: Option<Errno>, detail: Option<&str>) -> String {
     // Words that engines look for stand in the detail, and there only.
-    let number = format!("{errno:?}");
-    match (object.is_empty(), detail) {
-        (true, None) => number,
-        (true, Some(detail)) => format!("{number}: {detail}"),
-        (false, None) => format!("{object}: {number}"),
-        (false, Some(detail)) => format!("{object}: {number}: {detail}"),
-    }
+    let number = errno.map(|errno| format!("{errno:?}"));
+    let object = Some(object.to_owned()).filter(|object| !object.is_empty());
+    let detail = detail.map(ToOwned::to_owned);
+    [object, number, detail].into_iter().flatten().collect::<Vec<_>>().join(": ")
 }
 
 impl LaunchError {
     fn step(id: StepId, step: &Step, cause: supervisor::Cause) -> Self {
-        Self::Step {
+        Self::Step(Box::new(StepFailure {
             id,
             name: step.action.name(),
             object: step.action.object(),
@@ -111,7 +113,7 @@ impl LaunchError {
             hint: hint(&step.action, cause.errno),
             detail: cause.detail,
             origin: step.origin.clone(),
-        }
+        }))
     }
 
     /// The failure that init reported to `start`.
@@ -119,11 +121,11 @@ impl LaunchError {
     pub fn reported(plan: &LaunchPlan, failure: wire::Failure) -> Self {
         match plan.step(failure.step) {
             Some(step) => {
-                let cause = match &step.action {
-                    Action::FindProgram | Action::Execute => {
-                        supervisor::Cause::with_detail(failure.errno, exec_words(plan, failure))
-                    }
-                    _ => failure.errno.into(),
+                let runs = matches!(step.action, Action::FindProgram | Action::Execute);
+                let cause = if runs {
+                    supervisor::Cause::with_detail(failure.errno, exec_words(plan, failure))
+                } else {
+                    failure.errno.into()
                 };
                 Self::step(failure.step, step, cause)
             }
@@ -138,29 +140,47 @@ fn exec_words(plan: &LaunchPlan, failure: wire::Failure) -> String {
     format!("exec: \"{name}\": {}", failure.errno.desc().to_lowercase())
 }
 
-fn hint(action: &Action, errno: Errno) -> Option<&'static str> {
-    match (action, errno) {
-        (Action::RaiseLimit { .. }, Errno::EPERM) => {
-            Some("raising a hard limit needs CAP_SYS_RESOURCE; ask for a lower one")
-        }
-        (Action::SetOomScore { .. }, Errno::EACCES | Errno::EPERM) => {
-            Some("lowering oomScoreAdj needs CAP_SYS_RESOURCE; ask for a higher one")
-        }
-        (Action::MakeMountPoint { .. }, Errno::EROFS) => Some(
+/// What to do about it. A table of what is known; most failures have no remedy but their text.
+fn hint(action: &Action, errno: Option<Errno>) -> Option<&'static str> {
+    const HINTS: [(&str, &[Errno], &str); 7] = [
+        (
+            "limit.raise",
+            &[Errno::EPERM],
+            "raising a hard limit needs CAP_SYS_RESOURCE; ask for a lower one",
+        ),
+        (
+            "limit.set-oom-score",
+            &[Errno::EACCES, Errno::EPERM],
+            "lowering oomScoreAdj needs CAP_SYS_RESOURCE; ask for a higher one",
+        ),
+        (
+            "rootfs.make-mount-point",
+            &[Errno::EROFS],
             "the root file system is read-only and lacks this mount point; make it in the image",
         ),
-        (Action::CopyRootfs { .. }, Errno::EINVAL) => Some(
-            "the file system it is on, or one mounted below it, cannot translate ids; \
-             put the root file system on ext4, xfs, btrfs or tmpfs",
+        (
+            "rootfs.copy",
+            &[Errno::EINVAL],
+            "the file system it is on, or one mounted below it, cannot translate ids; put the root \
+             file system on ext4, xfs, btrfs or tmpfs",
         ),
-        (Action::BuildMount { .. }, Errno::EINVAL) => Some(
+        (
+            "mount.build",
+            &[Errno::EINVAL],
             "keep the source on ext4, xfs, btrfs or tmpfs, and look at the options given",
         ),
-        (Action::Spawn { .. }, Errno::ENOSPC) => {
-            Some("a limit in /proc/sys/user/max_*_namespaces is reached")
-        }
-        _ => None,
-    }
+        ("mount.attach", &[Errno::ELOOP, Errno::ENOTDIR], "make it a plain directory in the image"),
+        (
+            "process.spawn",
+            &[Errno::ENOSPC],
+            "a limit in /proc/sys/user/max_*_namespaces is reached",
+        ),
+    ];
+    let errno = errno?;
+    let fits = |(name, errnos, _): &&(&str, &[Errno], &'static str)| {
+        *name == action.name() && errnos.contains(&errno)
+    };
+    HINTS.iter().find(fits).map(|(_, _, hint)| *hint)
 }
 
 /// An error and its sources, in one line.
@@ -199,7 +219,7 @@ impl Launched {
         for made in self.made.iter().rev() {
             made.take_back();
         }
-        let _ = self.cgroup.remove();
+        let _ = self.cgroup.remove(request.hierarchies);
         if let (Some(range), Some(ranges)) = (self.range, request.ranges) {
             let _ = ranges.release(range, &request.owner);
         }

@@ -57,10 +57,7 @@ impl<'plan> InitPlan<'plan> {
     ) -> Self {
         let steps: Vec<_> = plan.track(Track::Init).map(|(id, step)| (id, &step.action)).collect();
         let (filter, filter_flags) = filter(&steps);
-        let proc = steps.iter().find_map(|(_, action)| match action {
-            Action::BuildMount { slot, filesystem: Filesystem::Proc { .. }, .. } => Some(*slot),
-            _ => None,
-        });
+        let proc = steps.iter().find_map(|(_, action)| proc_slot(action));
         let texts = |texts: &'plan [Text]| StringArray::new(texts.iter().map(Text::as_c_str));
         Self {
             steps,
@@ -100,8 +97,14 @@ impl<'plan> InitPlan<'plan> {
     /// The root directory of the container's procfs, which init built.
     pub(super) fn own_proc(&self) -> Result<BorrowedFd<'_>> {
         let slot = self.proc.ok_or(Errno::EBADF)?;
-        Ok(crate::sys::fd::borrowed(self.slot_number(slot)))
+        Ok(fd::borrowed(self.slot_number(slot)))
     }
+}
+
+/// The slot of the container's procfs, if this is the step that builds it.
+pub(super) fn proc_slot(action: &Action) -> Option<Slot> {
+    let Action::BuildMount { slot, filesystem, .. } = action else { return None };
+    matches!(filesystem, Filesystem::Proc { .. }).then_some(*slot)
 }
 
 fn to_number(number: u32) -> RawFd {
@@ -109,9 +112,9 @@ fn to_number(number: u32) -> RawFd {
 }
 
 fn filter(steps: &[(StepId, &Action)]) -> (Vec<Instruction>, u32) {
-    let program = steps.iter().find_map(|(_, action)| match action {
-        Action::LoadFilter { program } => Some(program),
-        _ => None,
+    let program = steps.iter().find_map(|(_, action)| {
+        let Action::LoadFilter { program } = action else { return None };
+        Some(program)
     });
     program.map_or((Vec::new(), 0), |program| {
         let instructions = program.instructions.iter().map(|i| Instruction {
@@ -143,9 +146,9 @@ impl Conversation {
 
 /// The lowest number that no descriptor of init's own can have.
 pub(super) fn floor(plan: &LaunchPlan, preserve: u32) -> RawFd {
-    let slots = plan.steps.iter().filter_map(|step| match &step.action {
-        Action::BuildMount { slot, .. } => Some(slot.0),
-        _ => None,
+    let slots = plan.steps.iter().filter_map(|step| {
+        let Action::BuildMount { slot, .. } = &step.action else { return None };
+        Some(slot.0)
     });
     let most = slots.max().map_or(0, |slot| u32::from(slot).saturating_add(1));
     to_number(preserve.saturating_add(5).saturating_add(most))

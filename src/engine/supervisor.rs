@@ -8,7 +8,7 @@ use super::prepare::{self, Conversation, InitPlan, StartGate};
 use super::steps::rootfs::Made;
 use super::steps::{attach, copy_up, mount as mounts, rootfs};
 use super::wire::{self, Message};
-use super::{Launched, LaunchError, Request, spawn};
+use super::{LaunchError, Launched, Request, spawn};
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::plan::action::MountPoint;
 use crate::plan::mount::Filesystem;
@@ -20,8 +20,8 @@ use crate::sys::{Errno, fd, ns, process};
 /// Why a step failed: the kernel's number, and what else is known.
 #[derive(Debug)]
 pub(super) struct Cause {
-    /// The kernel's number.
-    pub errno: Errno,
+    /// The kernel's number, if it was the kernel that refused.
+    pub errno: Option<Errno>,
     /// A clause that says more.
     pub detail: Option<String>,
 }
@@ -29,13 +29,18 @@ pub(super) struct Cause {
 impl Cause {
     /// A cause with a clause.
     pub(super) fn with_detail(errno: Errno, detail: String) -> Self {
-        Self { errno, detail: Some(detail) }
+        Self { errno: Some(errno), detail: Some(detail) }
+    }
+
+    /// A cause that is a sentence of its own.
+    pub(super) fn said(detail: String) -> Self {
+        Self { errno: None, detail: Some(detail) }
     }
 }
 
 impl From<Errno> for Cause {
     fn from(errno: Errno) -> Self {
-        Self { errno, detail: None }
+        Self { errno: Some(errno), detail: None }
     }
 }
 
@@ -62,7 +67,7 @@ impl Ids<'_> {
     fn look_up(&self, id: u32, user: bool) -> Result<u32, Cause> {
         let lines = match self.map {
             None => return Ok(id),
-            Some(IdMap::OwnRange) if id < Range::SIZE => return Ok(self.base.saturating_add(id)),
+            Some(IdMap::OwnRange) if id < Range::LENGTH => return Ok(self.base.saturating_add(id)),
             Some(IdMap::OwnRange) => None,
             Some(IdMap::Given { uids, gids }) => Some(if user { uids } else { gids }),
         };
@@ -120,9 +125,9 @@ pub(super) struct Supervisor<'plan> {
 
 impl<'plan> Supervisor<'plan> {
     pub(super) fn new(plan: &'plan LaunchPlan, request: &'plan Request<'plan>) -> Self {
-        let map = plan.steps.iter().find_map(|step| match &step.action {
-            Action::WriteIdMaps { ids } => Some(ids),
-            _ => None,
+        let map = plan.steps.iter().find_map(|step| {
+            let Action::WriteIdMaps { ids } = &step.action else { return None };
+            Some(ids)
         });
         Self {
             plan,
@@ -183,9 +188,8 @@ impl<'plan> Supervisor<'plan> {
         let plan = self.plan;
         let report = self.reported.or_else(|| self.child.as_ref().and_then(last_words));
         let failed = report.and_then(|failure| Some((failure, plan.step(failure.step)?)));
-        failed.map_or((id, step, cause), |(failure, step)| {
-            (failure.step, step, failure.errno.into())
-        })
+        failed
+            .map_or((id, step, cause), |(failure, step)| (failure.step, step, failure.errno.into()))
     }
 
     /// Takes back what exists: the process and all that lives in its namespaces, then what
@@ -202,7 +206,7 @@ impl<'plan> Supervisor<'plan> {
             made.take_back();
         }
         if let Some(cgroup) = self.cgroup.take() {
-            let _ = cgroup.remove();
+            let _ = cgroup.remove(self.request.hierarchies);
         }
         if let Some(range) = self.range.take()
             && let Some(ranges) = self.request.ranges
@@ -330,18 +334,16 @@ impl<'plan> Supervisor<'plan> {
     fn take_ids(&mut self) -> Result<(), Cause> {
         let ranges = self.request.ranges.ok_or(Errno::EBADF)?;
         let range = ranges
-            .take(&self.request.owner)
-            .map_err(|error| Cause::with_detail(Errno::ENOSPC, error.to_string()))?;
+            .take(&self.request.owner, None)
+            .map_err(|error| Cause::said(super::chain(&error)))?;
         self.range = Some(range);
         Ok(())
     }
 
     fn make_cgroup(&mut self, plan: &crate::plan::cgroup::CgroupPlan) -> Result<(), Cause> {
         let hierarchies: &Hierarchies = self.request.hierarchies;
-        let made = Cgroup::create(plan, self.request.id, hierarchies).map_err(|error| {
-            let errno = error.errno().unwrap_or(Errno::EIO);
-            Cause::with_detail(errno, super::chain(&error))
-        })?;
+        let made = Cgroup::create(plan, self.request.id, hierarchies)
+            .map_err(|error| Cause::said(super::chain(&error)))?;
         self.cgroup = Some(made);
         Ok(())
     }
@@ -398,8 +400,13 @@ impl<'plan> Supervisor<'plan> {
             // Joining one moves only the children: this process stays where it is.
             ns::enter(namespace.as_fd(), Namespace::Pid.flag())?;
         }
-        let plan =
-            InitPlan::new(self.plan, theirs.as_fd(), start, &self.namespaces, self.request.preserve);
+        let plan = InitPlan::new(
+            self.plan,
+            theirs.as_fd(),
+            start,
+            &self.namespaces,
+            self.request.preserve,
+        );
         let leaf = self.cgroup.as_ref().map(Cgroup::leaf_fd);
         let flags = kinds.iter().fold(0, |flags, kind| flags | kind.flag());
         let (pid, process) = spawn::init(&plan, &ours, flags, leaf)?;
@@ -418,9 +425,7 @@ impl<'plan> Supervisor<'plan> {
             socket: ours,
         });
         if let Some(cgroup) = &self.cgroup {
-            cgroup
-                .join_v1(pid)
-                .map_err(|error| Cause::with_detail(Errno::EIO, super::chain(&error)))?;
+            cgroup.join_v1(pid).map_err(|error| Cause::said(super::chain(&error)))?;
         }
         Ok(())
     }
@@ -448,7 +453,7 @@ impl<'plan> Supervisor<'plan> {
         let child = self.child()?;
         let (users, groups) = match ids {
             IdMap::OwnRange => {
-                let line = format!("0 {base} {}", Range::SIZE);
+                let line = format!("0 {base} {}", Range::LENGTH);
                 (line.clone(), line)
             }
             IdMap::Given { uids, gids } => (lines(uids), lines(gids)),
@@ -472,12 +477,11 @@ impl<'plan> Supervisor<'plan> {
 
     fn enter_mounts(&mut self) -> Result<(), Cause> {
         let directory = open_path(c".", OFlags::PATH)?;
-        let open = |path, kind| Ok((open_path(path, OFlags::RDONLY)?, kind));
         // All of them now: from inside, /proc is the container's.
         let namespaces = vec![
-            open(c"/proc/self/ns/mnt", Namespace::Mount)?,
-            open(c"/proc/self/ns/net", Namespace::Network)?,
-            open(c"/proc/self/ns/ipc", Namespace::Ipc)?,
+            (open_path(c"/proc/self/ns/mnt", OFlags::RDONLY)?, Namespace::Mount),
+            (open_path(c"/proc/self/ns/net", OFlags::RDONLY)?, Namespace::Network),
+            (open_path(c"/proc/self/ns/ipc", OFlags::RDONLY)?, Namespace::Ipc),
         ];
         self.home = Some(Home { directory, namespaces });
         Ok(ns::enter(self.child()?.process.as_fd(), Namespace::Mount.flag())?)
@@ -494,10 +498,7 @@ impl<'plan> Supervisor<'plan> {
     }
 
     fn keep_sysctl(&mut self) -> Result<(), Cause> {
-        let proc = self.plan.steps.iter().find_map(|step| match &step.action {
-            Action::BuildMount { slot, filesystem: Filesystem::Proc { .. }, .. } => Some(*slot),
-            _ => None,
-        });
+        let proc = self.plan.steps.iter().find_map(|step| prepare::proc_slot(&step.action));
         let proc = self.slot(proc.ok_or(Errno::EBADF)?)?;
         self.sysctl = Some(fd::open_beneath(proc, c"sys", OFlags::PATH | OFlags::DIRECTORY)?);
         Ok(())
@@ -530,7 +531,7 @@ impl<'plan> Supervisor<'plan> {
                 .iter()
                 .find(|line| first >= line.inside && first - line.inside < line.size)
                 .map_or(first, |line| line.inside.saturating_add(line.size - 1)),
-            _ => Range::SIZE - 1,
+            _ => Range::LENGTH - 1,
         };
         Ok(format!("{} {}", ids.group(first)?, ids.group(last.min(highest))?))
     }
@@ -598,7 +599,8 @@ fn fault(_: StepId) -> Result<(), Errno> {
 }
 
 fn lines(map: &[crate::plan::action::IdMapping]) -> String {
-    let line = |m: &crate::plan::action::IdMapping| format!("{} {} {}\n", m.inside, m.outside, m.size);
+    let line =
+        |m: &crate::plan::action::IdMapping| format!("{} {} {}\n", m.inside, m.outside, m.size);
     map.iter().map(line).collect()
 }
 

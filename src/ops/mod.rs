@@ -1,1 +1,45 @@
 //! One file per operation: the only place where the pure core meets the shell.
+
+mod create;
+mod delete;
+mod error;
+mod explain;
+mod kill;
+mod list;
+mod prepare;
+mod run;
+mod start;
+mod state;
+pub mod try_out;
+
+use std::path::PathBuf;
+
+pub use create::{CreateRequest, create};
+pub use delete::delete;
+pub use error::{Failure, OpsError};
+pub use explain::{Explanation, explain};
+pub use kill::{kill, parse_signal};
+pub use list::{ListItem, list};
+pub use run::{RunRequest, run};
+pub use start::start;
+pub use state::{StateDocument, state};
+
+/// What every operation is told: the global options.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Where the state of containers is (`--root`).
+    pub root: PathBuf,
+    /// A policy file instead of `/etc/casemate/policy.toml` (`--policy`).
+    pub policy: Option<PathBuf>,
+    /// Whether the systemd cgroup driver was asked for (`--systemd-cgroup`).
+    pub systemd_cgroup: bool,
+}
+
+/// Where state is kept when nobody says.
+pub const DEFAULT_ROOT: &str = "/run/casemate";
+
+/// The policy file of the host's administrator.
+pub const POLICY_FILE: &str = "/etc/casemate/policy.toml";
+
+/// What an operation gives.
+pub type Result<T> = std::result::Result<T, OpsError>;

@@ -103,8 +103,13 @@ impl<'a> Sheets<'a> {
             self.vintage = self.vintage.max(Some(row.since));
             for sheet in &mut self.sheets {
                 let alternatives = if sheet.abi.is_wide() { &wide } else { &low };
-                let claim =
-                    Claim { name: row.name, ruling, index: rule.index, alternatives, clash: Clash::Refuse };
+                let claim = Claim {
+                    name: row.name,
+                    ruling,
+                    index: rule.index,
+                    alternatives,
+                    clash: Clash::Refuse,
+                };
                 if let Some(nr) = row.number(sheet.abi) {
                     sheet.last = sheet.last.max(Some(nr));
                     if rule.action == self.profile.default {
@@ -114,8 +119,7 @@ impl<'a> Sheets<'a> {
                     }
                 }
                 if sheet.abi == Abi::X86 && rule.action != self.profile.default {
-                    let loosens =
-                        rule.action.strictness() < self.profile.default.strictness();
+                    let loosens = rule.action.strictness() < self.profile.default.strictness();
                     if let Some((through, alternatives)) =
                         self_multiplexed(row, &low, self.baseline, loosens)
                     {
@@ -152,14 +156,13 @@ impl<'a> Sheets<'a> {
                 } else {
                     vec![None; slots.len()]
                 };
-                let entries = (first..).zip(slots).zip(dates).map(|((nr, slot), since)| {
-                    match slot {
+                let entries =
+                    (first..).zip(slots).zip(dates).map(|((nr, slot), since)| match slot {
                         Slot::Fixed(ruling) => Entry::Fixed(ruling),
                         Slot::Draft(place) => Entry::Chain(place),
                         Slot::Free { named: false } if is_newer(nr, since) => Entry::Fixed(newer),
                         Slot::Free { .. } => Entry::Fixed(default),
-                    }
-                });
+                    });
                 blocks.push(Block { first, entries: entries.collect() });
             }
             let end = ranges(sheet.abi).next().map_or(0, |(first, count)| {

@@ -5,8 +5,8 @@
 
 use super::abi::{Abi, X32_BIT};
 use super::action::{Action, errno};
-use super::baseline::{BaselineRule, Part, SetIdBits, baseline_rules, check_waivers};
 use super::assign::Sheets;
+use super::baseline::{BaselineRule, Part, SetIdBits, baseline_rules, check_waivers};
 use super::condition::Test;
 use super::error::{SeccompError, Warning};
 use super::interpret::Call;
@@ -172,8 +172,7 @@ impl Resolved {
 
     /// Merges one denial in.
     fn deny(&mut self, rule: &'static BaselineRule) {
-        let denial =
-            Ruling { action: Action::Errno(rule.errno), origin: Origin::Baseline(rule) };
+        let denial = Ruling { action: Action::Errno(rule.errno), origin: Origin::Baseline(rule) };
         let alternatives: Vec<Vec<Test>> =
             rule.when.iter().map(|all| all.iter().map(|low| low.test()).collect()).collect();
         let mut bites = false;
@@ -258,4 +257,3 @@ impl AbiRules {
         })
     }
 }
-

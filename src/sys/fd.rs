@@ -96,9 +96,8 @@ pub fn install_at(fd: impl AsFd, number: RawFd) -> Result<()> {
 /// Reference: `close_range(2)`, `CLOSE_RANGE_CLOEXEC`.
 pub fn cloexec_from(first: u32) -> Result<()> {
     // SAFETY: three integers; descriptors are only marked, none is closed.
-    let ret = unsafe {
-        libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
-    };
+    let ret =
+        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     check(ret).map(drop)
 }
 

@@ -24,6 +24,14 @@ pub mod mount_attr {
     pub const IDMAP: u64 = 0x0010_0000;
     /// Symbolic links on this mount are not followed.
     pub const NOSYMFOLLOW: u64 = 0x0020_0000;
+    /// Propagation: nothing in, nothing out (`MS_PRIVATE`).
+    pub const MS_PRIVATE: u64 = 1 << 18;
+    /// Propagation: only in (`MS_SLAVE`).
+    pub const MS_SLAVE: u64 = 1 << 19;
+    /// Propagation: both ways (`MS_SHARED`).
+    pub const MS_SHARED: u64 = 1 << 20;
+    /// Propagation: none, and no source of a bind mount (`MS_UNBINDABLE`).
+    pub const MS_UNBINDABLE: u64 = 1 << 17;
 }
 
 /// Namespace kinds, as `clone3(2)`, `unshare(2)` and `setns(2)` take them (`CLONE_NEW*`).

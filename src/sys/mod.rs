@@ -3,13 +3,11 @@
 //! Everything here is one kernel call, or a few that only make sense together. Nothing here
 //! decides. Functions that the new process calls allocate nothing; their docs say so.
 
+pub mod attempt;
 pub mod bpf;
 pub mod caps;
 pub mod clone;
 pub mod fd;
-//! decides. Functions that run in the new process allocate nothing; their docs say so.
-
-pub mod attempt;
 pub mod flags;
 pub mod mount;
 pub mod net;

@@ -1,6 +1,9 @@
 //! What a process says about itself before it becomes the workload, and how it ends.
 //! Functions marked so allocate nothing: they run in the new process.
-#![expect(unsafe_code, reason = "prctl(2), setgroups(2), execve(2) and their like have no safe form")]
+#![expect(
+    unsafe_code,
+    reason = "prctl(2), setgroups(2), execve(2) and their like have no safe form"
+)]
 
 use std::ffi::{CStr, c_char};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -89,9 +92,7 @@ pub fn new_keyring() -> Result<()> {
     const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
     let anonymous: *const c_char = std::ptr::null();
     // SAFETY: a null name asks for an anonymous keyring; nothing is read.
-    let ret = unsafe {
-        libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, anonymous)
-    };
+    let ret = unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, anonymous) };
     check(ret).map(drop)
 }
 
@@ -115,8 +116,7 @@ pub fn set_limit_of(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()>
     let new = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     let old: *mut libc::rlimit64 = std::ptr::null_mut();
     // SAFETY: `new` outlives the call, which only reads it; a null `old` asks for nothing.
-    let ret =
-        unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, &raw const new, old) };
+    let ret = unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, &raw const new, old) };
     check(ret).map(drop)
 }
 
@@ -239,9 +239,8 @@ pub fn end(status: i32) -> ! {
 pub fn signal(process: BorrowedFd<'_>, signal: i32) -> Result<()> {
     let info: *const libc::siginfo_t = std::ptr::null();
     // SAFETY: a null `info` asks for the same as kill(2); nothing is read.
-    let ret = unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, info, 0)
-    };
+    let ret =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, info, 0) };
     check(ret).map(drop)
 }
 

@@ -31,12 +31,7 @@ pub fn install(program: &[Instruction], flags: u32) -> Result<()> {
     // SAFETY: `filter` points to `len` instructions of the kernel's own layout that outlive the
     // call; the kernel copies them and writes nothing.
     let ret = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            flags,
-            &raw const filter,
-        )
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const filter)
     };
     check(ret).map(drop)
 }

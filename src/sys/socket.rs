@@ -17,13 +17,8 @@ use super::{Errno, Result, errno};
 /// # Errors
 /// `EMFILE` above the limit of open files.
 pub fn pair() -> Result<(OwnedFd, OwnedFd)> {
-    rustix::net::socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .map_err(errno)
+    rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .map_err(errno)
 }
 
 /// Sends one message. Allocates nothing.
@@ -66,9 +61,7 @@ pub fn send_fd(socket: BorrowedFd<'_>, message: &[u8], passed: BorrowedFd<'_>) -
         return Err(Errno::ENOBUFS);
     }
     let data = [IoSlice::new(message)];
-    rustix::net::sendmsg(socket, &data, &mut control, SendFlags::NOSIGNAL)
-        .map(drop)
-        .map_err(errno)
+    rustix::net::sendmsg(socket, &data, &mut control, SendFlags::NOSIGNAL).map(drop).map_err(errno)
 }
 
 /// Receives one message that carries a descriptor. Allocates nothing.
@@ -79,9 +72,8 @@ pub fn receive_fd(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<OwnedFd> 
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut data = [IoSliceMut::new(buffer)];
-    let got =
-        rustix::net::recvmsg(socket, &mut data, &mut control, RecvFlags::CMSG_CLOEXEC)
-            .map_err(errno)?;
+    let got = rustix::net::recvmsg(socket, &mut data, &mut control, RecvFlags::CMSG_CLOEXEC)
+        .map_err(errno)?;
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(mut fds) = message
             && let Some(fd) = fds.next()
@@ -100,13 +92,8 @@ fn address_in(dir: BorrowedFd<'_>, name: &str) -> Result<SocketAddrUnix> {
 }
 
 fn seqpacket() -> Result<OwnedFd> {
-    rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .map_err(errno)
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .map_err(errno)
 }
 
 /// Listens on the new socket `name` in `dir`.

@@ -14,8 +14,7 @@ use super::{Result, check};
 pub fn open_slave(master: BorrowedFd<'_>) -> Result<OwnedFd> {
     let unlock: libc::c_int = 0;
     // SAFETY: the argument is a local integer that the kernel only reads.
-    let ret =
-        unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlock) };
+    let ret = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlock) };
     check(libc::c_long::from(ret))?;
     let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: the argument is an integer.
@@ -32,8 +31,7 @@ pub fn open_slave(master: BorrowedFd<'_>) -> Result<OwnedFd> {
 pub fn set_size(terminal: BorrowedFd<'_>, rows: u16, columns: u16) -> Result<()> {
     let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the argument is a local struct that the kernel only reads.
-    let ret =
-        unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+    let ret = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
     check(libc::c_long::from(ret)).map(drop)
 }
 

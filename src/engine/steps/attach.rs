@@ -47,16 +47,15 @@ fn is_directory(tree: BorrowedFd<'_>) -> Result<bool, Cause> {
 fn open_real(root: BorrowedFd<'_>, at: &RootedPath) -> Result<OwnedFd, Cause> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
     let flags = OFlags::PATH | OFlags::DIRECTORY;
-    fd::open_resolved(root, at.as_c_str(), flags, resolve).map_err(|error| match error {
-        Errno::ELOOP => Cause::with_detail(
-            error,
-            format!("the image has a symbolic link at {at}, where a kernel file system belongs"),
-        ),
-        Errno::ENOTDIR => Cause::with_detail(
-            error,
-            format!("the image has something at {at} that is not a directory"),
-        ),
-        other => other.into(),
+    fd::open_resolved(root, at.as_c_str(), flags, resolve).map_err(|error| {
+        let what = if error == Errno::ELOOP {
+            "the image has a symbolic link where a kernel file system belongs"
+        } else if error == Errno::ENOTDIR {
+            "the image has something there that is not a directory"
+        } else {
+            return error.into();
+        };
+        Cause::with_detail(error, what.to_owned())
     })
 }
 
@@ -97,10 +96,8 @@ impl Masks {
             filesystem.set(c"source", c"mask")?;
             filesystem.set(c"mode", c"0555")?;
             filesystem.set(c"nr_inodes", c"1")?;
-            let flags = mount_attr::RDONLY
-                | mount_attr::NOSUID
-                | mount_attr::NODEV
-                | mount_attr::NOEXEC;
+            let flags =
+                mount_attr::RDONLY | mount_attr::NOSUID | mount_attr::NODEV | mount_attr::NOEXEC;
             self.empty = Some(filesystem.mount(flags)?);
         }
         self.empty.as_ref().map(AsFd::as_fd).ok_or_else(|| Errno::EBADF.into())
@@ -124,10 +121,7 @@ impl Masks {
 }
 
 /// Puts a read-only copy of what is at `at`, with all mounts below it, over itself.
-pub(in crate::engine) fn make_readonly(
-    root: BorrowedFd<'_>,
-    at: &RootedPath,
-) -> Result<(), Cause> {
+pub(in crate::engine) fn make_readonly(root: BorrowedFd<'_>, at: &RootedPath) -> Result<(), Cause> {
     let target = match fd::open_in_root(root, at.as_c_str(), OFlags::PATH) {
         Ok(target) => target,
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),

@@ -105,8 +105,7 @@ fn copy_entry(
         }
         FileType::RegularFile => copy_file(from, to, name, budget)?,
         FileType::Symlink => {
-            let target: CString =
-                rustix::fs::readlinkat(from, name, Vec::new()).map_err(errno)?;
+            let target: CString = rustix::fs::readlinkat(from, name, Vec::new()).map_err(errno)?;
             rustix::fs::symlinkat(&target, to, name).map_err(errno)?;
             rustix::fs::chownat(to, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)
                 .map_err(errno)?;
@@ -134,11 +133,9 @@ fn copy_file(
         return Ok(());
     }
     let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
-    budget.bytes =
-        budget.bytes.checked_sub(size).ok_or_else(|| too_much("more than 64 MiB"))?;
+    budget.bytes = budget.bytes.checked_sub(size).ok_or_else(|| too_much("more than 64 MiB"))?;
     let write = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let made =
-        rustix::fs::openat(to, name, write, Mode::from_raw_mode(0o600)).map_err(errno)?;
+    let made = rustix::fs::openat(to, name, write, Mode::from_raw_mode(0o600)).map_err(errno)?;
     let mut left = size;
     while left > 0 {
         let chunk = usize::try_from(left).unwrap_or(usize::MAX);

@@ -68,9 +68,7 @@ fn make_as_source(
     }
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
-    tolerate_existing(
-        rustix::fs::openat(at, &name, flags, Mode::from_raw_mode(0o644)).map(drop),
-    )
+    tolerate_existing(rustix::fs::openat(at, &name, flags, Mode::from_raw_mode(0o644)).map(drop))
 }
 
 fn tolerate_existing(made: rustix::io::Result<()>) -> Result<(), Cause> {

@@ -41,7 +41,7 @@ pub(in crate::engine) fn new_session(init: &Init<'_>, has_terminal: bool) -> Res
 pub(in crate::engine) fn change_directory(to: &Text) -> Result<()> {
     rustix::process::chdir(to.as_c_str()).map_err(|e| Errno::from_raw(e.raw_os_error()))?;
     let mut buffer = [0_u8; 4096];
-    match crate::sys::process::current_directory(&mut buffer)? {
+    match process::current_directory(&mut buffer)? {
         Some(b'/') => Ok(()),
         _ => Err(Errno::ENOENT),
     }

@@ -93,9 +93,7 @@ pub(in crate::engine) fn set_sysctl(plan: &InitPlan<'_>, name: &Text, value: &Te
 
 fn write(proc: BorrowedFd<'_>, name: &std::ffi::CStr, value: &[u8]) -> Result<()> {
     let file = fd::open_beneath(proc, name, OFlags::WRONLY)?;
-    rustix::io::write(&file, value)
-        .map(drop)
-        .map_err(|error| Errno::from_raw(error.raw_os_error()))
+    rustix::io::write(&file, value).map(drop).map_err(|error| Errno::from_raw(error.raw_os_error()))
 }
 
 /// Sets the host name of the UTS namespace.

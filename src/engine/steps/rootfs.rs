@@ -84,8 +84,7 @@ pub(in crate::engine) fn make_mount_point(
             if let Some((uid, gid)) = owner {
                 let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
                 let flags = AtFlags::SYMLINK_NOFOLLOW;
-                rustix::fs::chownat(&parent, &name, Some(uid), Some(gid), flags)
-                    .map_err(errno)?;
+                rustix::fs::chownat(&parent, &name, Some(uid), Some(gid), flags).map_err(errno)?;
             }
             made.push(Made { parent, name, directory });
         }

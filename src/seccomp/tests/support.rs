@@ -10,9 +10,12 @@ use crate::seccomp::program::{Instruction, Program};
 use crate::seccomp::table::lookup;
 use crate::seccomp::{Action, Baseline, Compiled, Request, compile, resolve};
 
-pub(super) const PODMAN_4: &str = include_str!("../../../integration/golden/seccomp/podman-4.3.json");
-pub(super) const PODMAN_5: &str = include_str!("../../../integration/golden/seccomp/podman-5.4.json");
-pub(super) const DOCKER: &str = include_str!("../../../integration/golden/seccomp/docker-20.10.json");
+pub(super) const PODMAN_4: &str =
+    include_str!("../../../integration/golden/seccomp/podman-4.3.json");
+pub(super) const PODMAN_5: &str =
+    include_str!("../../../integration/golden/seccomp/podman-5.4.json");
+pub(super) const DOCKER: &str =
+    include_str!("../../../integration/golden/seccomp/docker-20.10.json");
 pub(super) const CONTAINERD: &str =
     include_str!("../../../integration/golden/seccomp/containerd-2.1.json");
 

@@ -1,0 +1,1 @@
+//! From a bundle to a plan: the part that `create`, `run` and `explain` share.
