@@ -65,8 +65,8 @@ calls! {
         [NULL, Text(c"/"), NULL, Long(libc::MS_SHARED | libc::MS_REC)];
     /// take a mount off /tmp
     UMOUNT_TMP = libc::SYS_umount2, [Text(c"/tmp"), Int(libc::MNT_DETACH)];
-    /// unmount the mask over /proc/kcore
-    EXPIRE_MASK = libc::SYS_umount2, [Text(c"/proc/kcore"), Int(libc::MNT_EXPIRE)];
+    /// unmount the mask over /sys/firmware
+    EXPIRE_MASK = libc::SYS_umount2, [Text(c"/sys/firmware"), Int(libc::MNT_EXPIRE)];
     /// unmount the read-only cover of /proc/sys
     EXPIRE_PROC_SYS = libc::SYS_umount2, [Text(c"/proc/sys"), Int(libc::MNT_EXPIRE)];
     /// unmount /proc
