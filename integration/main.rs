@@ -1,1 +1,4 @@
 //! Drives the built binary on the real kernel. One module per subject; run as root.
+
+#[cfg(test)]
+mod support;

@@ -1,0 +1,37 @@
+//! What the tests stand on: bundles, root file systems, calls of the binary, the host before and
+//! after. Everything is unique to a test, lies in a temporary directory and goes away with it.
+
+mod bundle;
+mod roots;
+mod runtime;
+mod snapshot;
+
+pub(crate) use bundle::Bundle;
+pub(crate) use roots::{Overlay, busybox_root, debian_root};
+pub(crate) use runtime::{Ran, Runtime};
+pub(crate) use snapshot::Snapshot;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A word that is in no other test's paths, ids or control groups, nor in an earlier run's.
+pub(crate) fn unique_tag() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("cmt-{}-{}-{count}", std::process::id(), now.subsec_micros())
+}
+
+/// A temporary directory with the tag in its name.
+fn tagged_dir(tag: &str) -> tempfile::TempDir {
+    tempfile::Builder::new().prefix(&format!("{tag}.")).tempdir().unwrap()
+}
+
+/// Whether the machine has another runtime, which stands in for ours in the tests of this module.
+fn has_runc() -> bool {
+    let found = std::path::Path::new("/usr/sbin/runc").exists();
+    if !found {
+        println!("skipped, because there is no runc to try the test support with");
+    }
+    found
+}
