@@ -1,4 +1,6 @@
 //! Drives the built binary on the real kernel. One module per subject; run as root.
 
 #[cfg(test)]
+mod probes;
+#[cfg(test)]
 mod support;
