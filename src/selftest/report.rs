@@ -135,7 +135,7 @@ impl Report {
             }
         }
         let mut words: Vec<_> = words.into_iter().collect();
-        words.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        words.sort_unstable_by(|(one, few), (other, many)| many.cmp(few).then(one.cmp(other)));
         let words: Vec<_> = words.into_iter().map(|(word, n)| format!("{word} {n}")).collect();
         format!("{} ({})", words.join(", "), expected.join(", "))
     }
@@ -150,7 +150,7 @@ impl Report {
             line(
                 out,
                 format_args!(
-                    "      {} {}: to {}: {}",
+                    "      {} {}: {}: {}",
                     painted(verdict, 0, paint),
                     finding.id,
                     finding.what,

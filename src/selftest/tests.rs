@@ -167,7 +167,7 @@ fn a_report_reads_like_this() {
 
     let expected = fs::read_to_string("src/selftest/golden/report.txt").unwrap();
     assert_eq!(report.table(Detail::Promises, Paint::Plain), expected);
-    assert!(report.table(Detail::Attempts, Paint::Plain).contains("holds mount.tmpfs: to mount"));
+    assert!(report.table(Detail::Attempts, Paint::Plain).contains("holds mount.tmpfs: mount"));
 }
 
 #[test]

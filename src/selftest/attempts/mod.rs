@@ -21,7 +21,7 @@ pub enum Run {
     /// Raw calls, one after the other, in a child: refused if any is.
     Calls(&'static [Call]),
     /// The first call, and if it is granted the second, which takes it back.
-    Undone(Call, Call),
+    Undone(&'static [Call; 2]),
     /// Opens files for writing, and never writes: refused if each is, moot if none is there.
     Write(&'static [&'static str]),
     /// Makes a file in each directory, and removes it: refused if none can be made.
@@ -64,7 +64,7 @@ impl Attempt {
     pub fn what(&self) -> &'static str {
         match self.run {
             Calls(list) => list.last().map_or(self.what, Call::what),
-            Undone(first, _) => first.what(),
+            Undone([first, _]) => first.what(),
             Write(_) | Create(_) | Look(_) | Here(_) => self.what,
         }
     }
@@ -94,12 +94,11 @@ impl Attempt {
     fn perform(&self) -> Outcome {
         match self.run {
             Calls(list) => Outcome::of(list.iter().try_for_each(Call::perform), "granted"),
-            Undone(first, undo) => match (first.perform(), undo) {
-                (Ok(()), undo) => {
-                    let taken_back = undo.perform();
-                    Outcome::Succeeded(format!("granted; taken back: {}", taken_back.is_ok()))
+            Undone([first, undo]) => match first.perform().map(|()| undo.perform()) {
+                Ok(undone) => {
+                    Outcome::Succeeded(format!("granted; taken back: {}", undone.is_ok()))
                 }
-                (Err(errno), _) => Outcome::Denied(errno),
+                Err(errno) => Outcome::Denied(errno),
             },
             Write(paths) => {
                 each(paths, |path| std::fs::OpenOptions::new().write(true).open(path).map(drop))

@@ -40,13 +40,13 @@ table! {
     P1 "outside.sockets": "see abstract sockets of the host", HELD, Look(probes::abstract_sockets);
     P1 "outside.handle": "", DENIED, Calls(&[c::OPEN_BY_HANDLE]);
 
-    P2 "mount.tmpfs": "", DENIED, Undone(c::MOUNT_TMPFS, c::UMOUNT_TMP);
-    P2 "mount.proc": "", DENIED, Undone(c::MOUNT_PROC, c::UMOUNT_TMP);
-    P2 "mount.sysfs": "", DENIED, Undone(c::MOUNT_SYSFS, c::UMOUNT_TMP);
-    P2 "mount.cgroup": "", DENIED, Undone(c::MOUNT_CGROUP, c::UMOUNT_TMP);
-    P2 "mount.overlay": "", DENIED, Undone(c::MOUNT_OVERLAY, c::UMOUNT_TMP);
-    P2 "mount.bind": "", DENIED, Undone(c::MOUNT_BIND, c::UMOUNT_TMP);
-    P2 "mount.move": "", DENIED, Undone(c::MOUNT_MOVE, c::MOUNT_MOVE_BACK);
+    P2 "mount.tmpfs": "", DENIED, Undone(&[c::MOUNT_TMPFS, c::UMOUNT_TMP]);
+    P2 "mount.proc": "", DENIED, Undone(&[c::MOUNT_PROC, c::UMOUNT_TMP]);
+    P2 "mount.sysfs": "", DENIED, Undone(&[c::MOUNT_SYSFS, c::UMOUNT_TMP]);
+    P2 "mount.cgroup": "", DENIED, Undone(&[c::MOUNT_CGROUP, c::UMOUNT_TMP]);
+    P2 "mount.overlay": "", DENIED, Undone(&[c::MOUNT_OVERLAY, c::UMOUNT_TMP]);
+    P2 "mount.bind": "", DENIED, Undone(&[c::MOUNT_BIND, c::UMOUNT_TMP]);
+    P2 "mount.move": "", DENIED, Undone(&[c::MOUNT_MOVE, c::MOUNT_MOVE_BACK]);
     P2 "mount.remount-root": "", DENIED, Calls(&[c::REMOUNT_ROOT]);
     P2 "mount.remount-proc-sys": "", DENIED, Calls(&[c::REMOUNT_PROC_SYS]);
     P2 "mount.share-root": "", DENIED, Calls(&[c::SHARE_ROOT]);
