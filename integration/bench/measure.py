@@ -77,6 +77,8 @@ class Contender:
         make_bundle(self.bundle, args, self.id)
 
     def argv(self):
+        if self.kind == "bare":
+            return [self.path]
         if self.kind == "floor":
             return [self.path, self.role.removeprefix("floor-"), str(self.bundle), self.id]
         return [self.path, "--root", str(self.state), "run", "--bundle", str(self.bundle), self.id]
@@ -126,6 +128,11 @@ def list_contenders(args):
     found = [
         Contender("floor-userns", "floor, user namespace", args, floor, "floor"),
         Contender("floor-plain", "floor, plain", args, floor, "floor"),
+        # What starting a process takes, without and with a C library's own start-up (where
+        # glibc asks the processor what it is, which is slow on a virtual machine). The
+        # measuring program ends at once, for its input is empty.
+        Contender("start", "(empty program)", args, f"{args.built}/true", "bare"),
+        Contender("start-libc", "(empty program, libc)", args, f"{args.built}/lap", "bare"),
     ]
     if os.access(args.casemate, os.X_OK):
         found.insert(0, Contender("casemate", "casemate hardened", args, args.casemate, "runtime"))
