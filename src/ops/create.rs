@@ -98,21 +98,26 @@ pub(super) fn make(
 }
 
 /// Connects to the engine's terminal socket, and refuses combinations that make no sense.
-fn console(
-    doing: &str,
-    prepared: &Prepared,
-    request: &CreateRequest,
-) -> Result<Option<OwnedFd>> {
+fn console(doing: &str, prepared: &Prepared, request: &CreateRequest) -> Result<Option<OwnedFd>> {
     let process = prepared.judged.spec.process().as_ref();
     let terminal = process.and_then(oci_spec::runtime::Process::terminal) == Some(true);
     match (terminal, &request.console_socket) {
-        (true, None) => Err(OpsError::failed(doing, "/process/terminal is true, but there is no --console-socket")
-            .hint("give --console-socket, or set /process/terminal to false")),
-        (false, Some(_)) => Err(OpsError::failed(doing, "--console-socket was given, but /process/terminal is not true")
-            .hint("leave --console-socket out, or set /process/terminal to true")),
+        (true, None) => Err(OpsError::failed(
+            doing,
+            "/process/terminal is true, but there is no --console-socket",
+        )
+        .hint("give --console-socket, or set /process/terminal to false")),
+        (false, Some(_)) => Err(OpsError::failed(
+            doing,
+            "--console-socket was given, but /process/terminal is not true",
+        )
+        .hint("leave --console-socket out, or set /process/terminal to true")),
         (false, None) => Ok(None),
         (true, Some(path)) => socket::connect_stream(path).map(Some).map_err(|error| {
-            OpsError::failed(doing, format!("connect to the console socket {}: {error:?}", path.display()))
+            OpsError::failed(
+                doing,
+                format!("connect to the console socket {}: {error:?}", path.display()),
+            )
         }),
     }
 }
@@ -131,13 +136,16 @@ fn launch(
     entry.write_plan(&prepared.document).map_err(|error| stored(&error))?;
     let ranges = needs_range(prepared).then(|| Ranges::open(Path::new(RANGES))).transpose();
     let ranges = ranges.map_err(|error| OpsError::because(doing, &error))?;
-    let listener = match gate {
-        Gate::Socket => {
-            let made = socket::listen_in(entry.dir(), START_SOCKET);
-            Some(made.map_err(|error| OpsError::failed(doing, format!("listen for start: {error:?}")))?)
-        }
-        Gate::Here => None,
-    };
+    let listener =
+        match gate {
+            Gate::Socket => {
+                let made = socket::listen_in(entry.dir(), START_SOCKET);
+                Some(made.map_err(|error| {
+                    OpsError::failed(doing, format!("listen for start: {error:?}"))
+                })?)
+            }
+            Gate::Here => None,
+        };
     let launch = Request {
         id: entry.id().as_str(),
         ranges: ranges.as_ref(),
@@ -211,8 +219,9 @@ fn finish(
         socket::send_fd(socket.as_fd(), b"pidfd", launched.process.as_fd()).map_err(failed)?;
     }
     if let Some(path) = &request.pid_file {
-        super::pid_file::write(path, launched.pid)
-            .map_err(|error| OpsError::failed(doing, format!("write {}: {error}", path.display())))?;
+        super::pid_file::write(path, launched.pid).map_err(|error| {
+            OpsError::failed(doing, format!("write {}: {error}", path.display()))
+        })?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::cgroup::{Cgroup, Hierarchies, SavedCgroup, remove_planned};
 use crate::plan::{Action, LaunchPlan};
 use crate::spec::id::ContainerId;
 use crate::store::ranges::Ranges;
-use crate::store::{Entry, Record, Status, Store, StoreError};
+use crate::store::{Entry, Phase, Record, Status, Store, StoreError};
 use crate::sys::process;
 
 /// How long a killed init may take to die.
@@ -46,7 +46,15 @@ pub fn delete(context: &Context, id: &str, force: bool) -> Result<()> {
     remove_resources(&doing, &entry, record.as_ref())?;
     let (level, digest) = record.as_ref().map_or(("", ""), |r| (&r.level, &r.plan_digest));
     record::plain(EventKind::Deleted, &id, level, digest);
-    entry.remove().map_err(|error| super::stored(&doing, &error))
+    let complete = record.as_ref().is_some_and(|record| record.phase == Phase::Created);
+    entry.remove().map_err(|error| super::stored(&doing, &error))?;
+    if !complete {
+        // It may have taken a range that no record tells of.
+        let ranges = Ranges::open(Path::new(RANGES));
+        let freed = ranges.and_then(|ranges| ranges.reclaim());
+        freed.map_err(|error| OpsError::because(doing, &error))?;
+    }
+    Ok(())
 }
 
 /// Deletes a container whose program has ended, if nobody else did.
@@ -111,8 +119,5 @@ fn remove_half_made(doing: &str, entry: &Entry, hierarchies: &Hierarchies) -> Re
                 .map_err(|error| OpsError::because(doing, &error))?;
         }
     }
-    let owner = entry.owner().map_err(|error| super::stored(doing, &error))?;
-    let failed = |error: &dyn std::error::Error| OpsError::because(doing, error);
-    let ranges = Ranges::open(Path::new(RANGES)).map_err(|error| failed(&error))?;
-    ranges.release_all(&owner).map_err(|error| failed(&error))
+    Ok(())
 }

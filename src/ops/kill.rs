@@ -30,7 +30,8 @@ pub fn kill(context: &Context, id: &str, signal: i32, all: bool) -> Result<()> {
     if status != Status::Created && status != Status::Running {
         return Err(OpsError::failed(doing, "container not running"));
     }
-    let process = record.process.ok_or_else(|| OpsError::failed(doing.as_str(), "container not running"))?;
+    let process =
+        record.process.ok_or_else(|| OpsError::failed(doing.as_str(), "container not running"))?;
     let init = process
         .open()
         .map_err(|error| OpsError::failed(doing.as_str(), format!("reach init: {error:?}")))?
@@ -91,7 +92,11 @@ const RTMAX: i32 = 64;
 /// # Errors
 /// A sentence that says what is accepted.
 pub fn parse_signal(text: &str) -> std::result::Result<i32, String> {
-    let unknown = || format!("unknown signal `{text}`: give a number from 1 to 64, or a name such as TERM, SIGKILL or RTMIN+3");
+    let unknown = || {
+        format!(
+            "unknown signal `{text}`: give a number from 1 to 64, or a name such as TERM, SIGKILL or RTMIN+3"
+        )
+    };
     if let Ok(number) = text.parse::<i32>() {
         return if (1..=RTMAX).contains(&number) { Ok(number) } else { Err(unknown()) };
     }

@@ -11,14 +11,10 @@ pub(super) fn write(path: &Path, pid: i32) -> io::Result<()> {
     temporary.push(name);
     temporary.push(format!(".{}", std::process::id()));
     let temporary = path.with_file_name(temporary);
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open(&temporary)?;
-    let written = file
-        .write_all(pid.to_string().as_bytes())
-        .and_then(|()| std::fs::rename(&temporary, path));
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&temporary)?;
+    let written =
+        file.write_all(pid.to_string().as_bytes()).and_then(|()| std::fs::rename(&temporary, path));
     if written.is_err() {
         let _ = std::fs::remove_file(&temporary);
     }

@@ -43,13 +43,13 @@ pub(super) fn prepare(
 ) -> Result<Prepared> {
     let policy = load_policy(context, doing)?;
     if context.systemd_cgroup {
-        return Err(OpsError::failed(doing, "--systemd-cgroup: this version has no systemd driver")
-            .hint("set the engine's cgroup manager to `cgroupfs`"));
+        return Err(OpsError::failed(
+            doing,
+            "--systemd-cgroup: this version has no systemd driver",
+        )
+        .hint("set the engine's cgroup manager to `cgroupfs`"));
     }
-    let bundle = Bundle::open(bundle).map_err(|error| {
-        let hint = error.hint().map(ToOwned::to_owned);
-        with_hint(OpsError::because(doing, &error), hint)
-    })?;
+    let bundle = Bundle::open(bundle).map_err(|error| OpsError::because(doing, &error))?;
     let config = read(doing, &bundle, policy.level)?;
     let facts = probe::kernel_facts(config.spec(), &bundle).map_err(|error| {
         let hint = error.hint();
@@ -84,9 +84,8 @@ fn load_policy(context: &Context, doing: &str) -> Result<Policy> {
 
 /// Parses and checks config.json; everything that this version cannot apply is a refusal.
 fn read(doing: &str, bundle: &Bundle, level: Level) -> Result<Config> {
-    let config = spec::parse(bundle.config()).map_err(|errors| {
-        listed(doing, errors.iter().map(ToString::to_string))
-    })?;
+    let config = spec::parse(bundle.config())
+        .map_err(|errors| listed(doing, errors.iter().map(ToString::to_string)))?;
     let mut faults: Vec<String> = config.not_applied().iter().map(ToString::to_string).collect();
     // The specification has unknown properties ignored; a level that promises something cannot.
     if level == Level::Hardened {
@@ -125,7 +124,9 @@ fn cgroup_plan(
     };
     let plan = cgroup::build_cgroup_plan(&request).map_err(all)?;
     let degraded = cgroup::check_enforceable(&plan, hierarchies.facts()).map_err(all)?;
-    notes.extend(plan.notes.iter().chain(&degraded).map(|note| format!("{}: {}", note.at, note.why)));
+    notes.extend(
+        plan.notes.iter().chain(&degraded).map(|note| format!("{}: {}", note.at, note.why)),
+    );
     Ok(plan)
 }
 
@@ -145,7 +146,8 @@ fn filter(
         request.set_id_bits = SetIdBits::Denied;
     }
     let compiled = seccomp::compile(&request).map_err(|error| {
-        OpsError::failed(doing, format!("config.json {error}")).fact("undone", "nothing was created")
+        OpsError::failed(doing, format!("config.json {error}"))
+            .fact("undone", "nothing was created")
     })?;
     Ok(compiled.map(|Compiled { program, warnings, .. }| {
         notes.extend(warnings.iter().map(ToString::to_string));

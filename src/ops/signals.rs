@@ -21,7 +21,8 @@ pub(super) struct Signals {
 pub(super) fn take() -> Result<Signals> {
     let mut held = SigSet::all();
     // Faults of our own must end us, with a core where one is wanted.
-    for fault in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE, Signal::SIGABRT] {
+    for fault in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE, Signal::SIGABRT]
+    {
         held.remove(fault);
     }
     held.thread_block()?;
@@ -61,4 +62,3 @@ impl Signals {
         }
     }
 }
-

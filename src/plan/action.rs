@@ -257,7 +257,7 @@ pub enum Track {
 pub enum Gate {
     /// Init is in its new user namespace; `proc` and `cgroup2` are built.
     UserNamespace,
-    /// The id maps are written.
+    /// The id maps are written, and what init built was fetched.
     IdMaps,
     /// Network, IPC and UTS namespaces exist.
     Namespaces,

@@ -369,9 +369,9 @@ impl<'a> Builder<'a> {
         }
         let built = "proc and cgroup2 are built, ids may be mapped";
         self.builtin(track, Action::Open { gate: Gate::UserNamespace }, built);
+        let wait = "ids are mapped, and what it built was fetched";
+        self.builtin(track, Action::Await { gate: Gate::IdMaps }, wait);
         if self.ids.is_some() {
-            let wait = "ids exist once they are mapped";
-            self.builtin(track, Action::Await { gate: Gate::IdMaps }, wait);
             let why = "what it makes from here on belongs to the container's root";
             self.builtin(track, Action::BecomeRoot, why);
         }
@@ -501,8 +501,13 @@ impl<'a> Builder<'a> {
         if let Some(ids) = self.ids.clone() {
             let origin = self.user_origin();
             self.push(track, Action::WriteIdMaps { ids }, origin);
-            self.builtin(track, Action::Open { gate: Gate::IdMaps }, "ids are mapped");
         }
+        let why = "what only init could build";
+        for slot in [Some(own.proc), own.cgroup].into_iter().flatten() {
+            self.builtin(track, Action::FetchMount { slot }, why);
+        }
+        let done = "ids are mapped, and what it built was fetched";
+        self.builtin(track, Action::Open { gate: Gate::IdMaps }, done);
         self.root_tree();
         let attached = self.build_mounts(own);
         let net = self.net_sysctls();
@@ -580,7 +585,6 @@ impl<'a> Builder<'a> {
             let origin = self.origin(&mount.pointer);
             let mut build = None;
             let slot = if let Some(slot) = own.slot_of(&mount.filesystem) {
-                self.push(Track::Supervisor, Action::FetchMount { slot }, origin.clone());
                 slot
             } else {
                 let slot = self.slot();
@@ -596,10 +600,6 @@ impl<'a> Builder<'a> {
             };
             let late = late.iter().any(touches);
             attached.push(Attached { slot, at: mount.at.clone(), place, origin, build, late });
-        }
-        if !mounts.iter().any(|m| matches!(m.filesystem, Filesystem::Proc { .. })) {
-            let why = "to set kernel parameters through";
-            self.builtin(Track::Supervisor, Action::FetchMount { slot: own.proc }, why);
         }
         self.mounts = mounts;
         attached
