@@ -1,5 +1,6 @@
 //! Carries a plan out, and takes it back when it fails.
 
+mod cause;
 #[cfg(feature = "fault")]
 pub mod fault;
 mod init;
@@ -104,7 +105,7 @@ fn because(object: &str, errno: Option<Errno>, detail: Option<&str>) -> String {
 }
 
 impl LaunchError {
-    fn step(id: StepId, step: &Step, cause: supervisor::Cause) -> Self {
+    fn step(id: StepId, step: &Step, cause: cause::Cause) -> Self {
         Self::Step(Box::new(StepFailure {
             id,
             name: step.action.name(),
@@ -123,7 +124,7 @@ impl LaunchError {
             Some(step) => {
                 let runs = matches!(step.action, Action::FindProgram | Action::Execute);
                 let cause = if runs {
-                    supervisor::Cause::with_detail(failure.errno, exec_words(plan, failure))
+                    cause::Cause::with_detail(failure.errno, exec_words(plan, failure))
                 } else {
                     failure.errno.into()
                 };
@@ -200,6 +201,8 @@ fn chain(error: &dyn Error) -> String {
 /// # Errors
 /// The step that failed, and why. Everything that was created is gone again.
 pub fn launch(plan: &LaunchPlan, request: &Request<'_>) -> Result<Launched, LaunchError> {
+    #[cfg(feature = "fault")]
+    fault::from_environment();
     supervisor::Supervisor::new(plan, request).run()
 }
 

@@ -55,7 +55,10 @@ impl<'plan> InitPlan<'plan> {
         namespaces: &'plan [(Namespace, OwnedFd)],
         preserve: u32,
     ) -> Self {
-        let steps: Vec<_> = plan.track(Track::Init).map(|(id, step)| (id, &step.action)).collect();
+        let steps = plan.track(Track::Init).map(|(id, step)| (id, &step.action));
+        #[cfg(feature = "fault")]
+        let steps = steps.filter(|(_, action)| !super::fault::skips(action.name()));
+        let steps: Vec<_> = steps.collect();
         let (filter, filter_flags) = filter(&steps);
         let texts = |texts: &'plan [Text]| StringArray::new(texts.iter().map(Text::as_c_str));
         Self {

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, OFlags, ResolveFlags};
 
+use crate::engine::cause::Cause;
 use crate::engine::steps::dev;
-use crate::engine::supervisor::Cause;
 use crate::plan::action::Place;
 use crate::plan::text::RootedPath;
 use crate::sys::flags::mount_attr;

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 
 use super::mount::tmpfs;
-use crate::engine::supervisor::{Cause, Ids};
+use crate::engine::cause::{Cause, Ids};
 use crate::plan::mount::{DevTree, DeviceNode, MountAttributes};
 use crate::plan::text::HostPath;
 use crate::sys::flags::mount_attr;
