@@ -90,11 +90,9 @@ impl Action {
     pub const fn is_permissive(self) -> bool {
         match self {
             Self::Allow | Self::Log | Self::Trace(_) => true,
-            Self::KillProcess
-            | Self::KillThread
-            | Self::Trap
-            | Self::Errno(_)
-            | Self::Notify => false,
+            Self::KillProcess | Self::KillThread | Self::Trap | Self::Errno(_) | Self::Notify => {
+                false
+            }
         }
     }
 }

@@ -48,7 +48,8 @@ pub(crate) fn emit(resolved: &Resolved) -> Result<Program, SeccompError> {
     let mut next = Target::Node(foreign);
     for (arch, intervals) in plans.iter().rev() {
         let tree = writer.write_tree(&cells(intervals))?;
-        let entry = writer.write_after(tree, Instruction { code: LOAD, jt: 0, jf: 0, k: NUMBER })?;
+        let entry =
+            writer.write_after(tree, Instruction { code: LOAD, jt: 0, jf: 0, k: NUMBER })?;
         next = writer.write_if(IF_EQUAL, *arch, entry, next)?;
     }
     writer.write_after(next, Instruction { code: LOAD, jt: 0, jf: 0, k: ARCH })?;
@@ -116,11 +117,7 @@ fn add(list: &mut Vec<Interval>, first: u32, node: NodeId) {
     }
 }
 
-fn decision(
-    resolved: &Resolved,
-    place: usize,
-    graph: &mut Graph,
-) -> Result<NodeId, SeccompError> {
+fn decision(resolved: &Resolved, place: usize, graph: &mut Graph) -> Result<NodeId, SeccompError> {
     let Some(chain) = resolved.chains.get(place) else { return Ok(graph.leaf(FOREIGN.action)) };
     let arms: Vec<_> = chain
         .arms
@@ -254,7 +251,7 @@ impl<'a> Writer<'a> {
     fn write_test(&mut self, atom: Atom, yes: NodeId, no: NodeId) -> Result<usize, SeccompError> {
         let comparison = comparison(atom.compare);
         let (yes, no) = if comparison.turned { (no, yes) } else { (yes, no) };
-        let [yes, no] = [yes, no].map(|child| self.from_test(atom, child));
+        let [yes, no] = [yes, no].map(|child| self.past_load(atom, child));
         let spot = self.write_if(comparison.code, comparison.k, yes, no)?;
         match (comparison.mask, spot) {
             (Some(k), _) => self.push(Instruction { code: AND, jt: 0, jf: 0, k }),
@@ -264,7 +261,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Past the child's load, if it is not needed.
-    fn from_test(&self, atom: Atom, child: NodeId) -> Target {
+    fn past_load(&self, atom: Atom, child: NodeId) -> Target {
         let body = self.spots.get(child.index()).and_then(|spot| spot.body);
         match body {
             Some(body) if self.keeps(atom, child) => Target::Code(body),

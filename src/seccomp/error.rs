@@ -17,7 +17,9 @@ pub enum SeccompError {
     },
 
     /// A name that no kernel knows; without its rule the call would be less restricted.
-    #[error("{at}: `{name}` is no known system call; without its rule the default stands: {default}")]
+    #[error(
+        "{at}: `{name}` is no known system call; without its rule the default stands: {default}"
+    )]
     UnknownCall {
         /// The name's address.
         at: String,

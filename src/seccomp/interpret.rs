@@ -128,7 +128,7 @@ fn load(call: &Call, offset: u32) -> Option<u32> {
         let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
         u32::from_le_bytes(if high { [e, f, g, h] } else { [a, b, c, d] })
     };
-    if offset % 4 != 0 {
+    if !offset.is_multiple_of(4) {
         return None;
     }
     let high = offset % 8 == 4;

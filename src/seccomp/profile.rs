@@ -96,8 +96,7 @@ fn refuse_listener(seccomp: &LinuxSeccomp) -> Result<(), SeccompError> {
 
 fn abis(seccomp: &LinuxSeccomp, native: Abi) -> Vec<Abi> {
     let listed = seccomp.architectures().as_deref().unwrap_or_default();
-    let is_listed =
-        |abi: Abi| listed.iter().any(|arch| Abi::from_oci(*arch, native) == Some(abi));
+    let is_listed = |abi: Abi| listed.iter().any(|arch| Abi::from_oci(*arch, native) == Some(abi));
     native.family().iter().copied().filter(|abi| *abi == native || is_listed(*abi)).collect()
 }
 
@@ -142,9 +141,7 @@ fn action(
 ) -> Result<Action, SeccompError> {
     use LinuxSeccompAction as Given;
     let ranged = |max: u32| match number {
-        Some(value) if value > max => {
-            Err(SeccompError::Range { at: addresses().1, value, max })
-        }
+        Some(value) if value > max => Err(SeccompError::Range { at: addresses().1, value, max }),
         Some(value) => Ok(u16::try_from(value).unwrap_or(u16::MAX)),
         None => Ok(errno::EPERM),
     };

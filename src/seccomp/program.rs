@@ -86,7 +86,7 @@ fn from_hex<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Instruction>, D::E
     if !rest.is_empty() || chunks.len() > Program::MAX {
         return Err(de::Error::invalid_length(text.len(), &"16 digits for each instruction"));
     }
-    chunks.iter().map(|digits| parse_instruction(digits)).collect()
+    chunks.iter().map(parse_instruction).collect()
 }
 
 fn parse_instruction<E: de::Error>(digits: &[u8; 16]) -> Result<Instruction, E> {

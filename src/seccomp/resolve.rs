@@ -5,8 +5,8 @@
 
 use super::abi::{Abi, X32_BIT};
 use super::action::{Action, errno};
-use super::baseline::{BaselineRule, Part, SetIdBits, baseline_rules, check_waivers};
 use super::assign::Sheets;
+use super::baseline::{BaselineRule, Part, SetIdBits, baseline_rules, check_waivers};
 use super::condition::Test;
 use super::error::{SeccompError, Warning};
 use super::interpret::Call;
@@ -141,7 +141,7 @@ impl Ruling {
     /// stays; where it named none, ENOSYS wins, for libraries fall back on it.
     fn raised(self, denial: Self) -> Self {
         let (own, other) = (self.action.strictness(), denial.action.strictness());
-        let unnamed = matches!(self.origin, Origin::Default | Origin::Newer);
+        let unnamed = self.origin == Origin::Default;
         let falls_back = unnamed && denial.action == Action::Errno(errno::ENOSYS);
         if other > own || (other == own && falls_back) { denial } else { self }
     }
@@ -172,8 +172,7 @@ impl Resolved {
 
     /// Merges one denial in.
     fn deny(&mut self, rule: &'static BaselineRule) {
-        let denial =
-            Ruling { action: Action::Errno(rule.errno), origin: Origin::Baseline(rule) };
+        let denial = Ruling { action: Action::Errno(rule.errno), origin: Origin::Baseline(rule) };
         let alternatives: Vec<Vec<Test>> =
             rule.when.iter().map(|all| all.iter().map(|low| low.test()).collect()).collect();
         let mut bites = false;
@@ -243,7 +242,7 @@ impl Chain {
 }
 
 impl AbiRules {
-    fn entry(&self, nr: u32) -> Entry {
+    pub(crate) fn entry(&self, nr: u32) -> Entry {
         let entry = self.blocks.iter().find_map(|block| {
             let offset = usize::try_from(nr.checked_sub(block.first)?).ok()?;
             block.entries.get(offset).copied()
@@ -258,4 +257,3 @@ impl AbiRules {
         })
     }
 }
-

@@ -121,9 +121,30 @@ fn argument() -> impl Strategy<Value = Value> {
 
 fn rule() -> impl Strategy<Value = Value> {
     const NAMES: [&str; 24] = [
-        "read", "write", "ioctl", "prctl", "clone", "clone3", "socket", "socketcall", "personality",
-        "openat", "openat2", "execve", "mount", "ptrace", "semop", "ipc", "accept", "cacheflush",
-        "set_tls", "fchmodat2", "futex", "clock_gettime64", "riscv_flush_icache", "listns",
+        "read",
+        "write",
+        "ioctl",
+        "prctl",
+        "clone",
+        "clone3",
+        "socket",
+        "socketcall",
+        "personality",
+        "openat",
+        "openat2",
+        "execve",
+        "mount",
+        "ptrace",
+        "semop",
+        "ipc",
+        "accept",
+        "cacheflush",
+        "set_tls",
+        "fchmodat2",
+        "futex",
+        "clock_gettime64",
+        "riscv_flush_icache",
+        "listns",
     ];
     let names = prop::collection::vec(prop::sample::select(NAMES.to_vec()), 1..5);
     let args = prop::collection::vec(argument(), 0..4);
@@ -139,8 +160,12 @@ fn rule() -> impl Strategy<Value = Value> {
 pub(super) fn any_profile() -> impl Strategy<Value = LinuxSeccomp> {
     let architectures = prop::sample::subsequence(
         vec![
-            "SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32", "SCMP_ARCH_AARCH64",
-            "SCMP_ARCH_ARM", "SCMP_ARCH_S390X",
+            "SCMP_ARCH_X86_64",
+            "SCMP_ARCH_X86",
+            "SCMP_ARCH_X32",
+            "SCMP_ARCH_AARCH64",
+            "SCMP_ARCH_ARM",
+            "SCMP_ARCH_S390X",
         ],
         0..=6,
     );
