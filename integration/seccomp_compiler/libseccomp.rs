@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Instant;
 
-use casemate::seccomp::{Action, Call, Instruction, interpret};
+use casemate::seccomp::{Abi, Action, Call, Instruction, Request, compile, interpret};
+use oci_spec::runtime::LinuxSeccomp;
 use serde_json::{Value, json};
 
 use super::{REAL, Random, budget, own_program, values};
@@ -51,6 +53,19 @@ impl Oracle {
         writeln!(self.to, "name {name}").unwrap();
         self.to.flush().unwrap();
         self.line() == 1
+    }
+
+    /// Loads a program in a process of its own: nanoseconds.
+    fn load(&mut self, program: &[Instruction]) -> i64 {
+        let mut text = format!("load 0 {}", program.len());
+        for Instruction { code, jt, jf, k } in program {
+            text += &format!(" {code} {jt} {jf} {k}");
+        }
+        writeln!(self.to, "{text}").unwrap();
+        self.to.flush().unwrap();
+        let took = self.line();
+        assert!(took > 0, "the kernel refused the program");
+        took
     }
 
     /// Whether this libseccomp has a call of that number: its tables have gaps of their own.
@@ -402,4 +417,28 @@ fn random_profiles_are_answered_as_with_libseccomp() {
 fn check(comparison: &mut Comparison<'_>, profile: &Value, call: &Call) {
     let differ = comparison.differ(call);
     assert_eq!(differ, None, "{call:x?}\n{profile:#}");
+}
+
+#[test]
+fn podmans_profile_is_compiled_and_loaded_in_a_fraction_of_the_time() {
+    let Some(mut oracle) = Oracle::start() else { return };
+    let json: Value = serde_json::from_str(REAL[0].1).unwrap();
+    let profile: LinuxSeccomp = serde_json::from_value(json.clone()).unwrap();
+    let request = Request::new(Some(&profile), Abi::X86_64);
+    let tree = oracle.compile(&json, 2, None).unwrap();
+    let (mut compiling, mut loading, mut loading_tree) = (u128::MAX, i64::MAX, i64::MAX);
+    let mut size = 0;
+    for _ in 0..41 {
+        let start = Instant::now();
+        let program = compile(&request).unwrap().unwrap().program.instructions;
+        compiling = compiling.min(start.elapsed().as_nanos());
+        size = program.len();
+        loading = loading.min(oracle.load(&program));
+        loading_tree = loading_tree.min(oracle.load(&tree));
+    }
+    println!("compiled in {compiling} ns to {size} instructions");
+    println!("loaded in {loading} ns; libseccomp's {} in {loading_tree} ns", tree.len());
+    assert!(size <= 450);
+    assert!(cfg!(debug_assertions) || compiling <= 120_000, "{compiling} ns");
+    assert!(loading * 100 <= loading_tree * 45, "{loading} ns beside {loading_tree} ns");
 }

@@ -14,6 +14,7 @@ use super::condition::{Test, Width};
 use super::error::{SeccompError, Warning};
 use super::multiplex;
 use super::profile::{Profile, Rule, rule_pointer};
+use super::program::Program;
 use super::resolve::{AbiRules, Arm, Block, Chain, Entry, Origin, Resolved, Ruling};
 use super::table::{Row, Version, lookup, ranges, rows};
 
@@ -86,7 +87,8 @@ impl<'a> Sheets<'a> {
     /// Takes the next rule of the profile.
     ///
     /// # Errors
-    /// [`SeccompError::Contradiction`] with an earlier one.
+    /// [`SeccompError::Contradiction`] with an earlier one; [`SeccompError::TooLong`] if one call has
+    /// more conditional rules than a program has instructions.
     pub(crate) fn apply(
         &mut self,
         rule: &Rule,
@@ -321,8 +323,10 @@ impl Desk<'_> {
 impl Draft {
     fn add(&mut self, claim: &Claim<'_>) -> Result<(), SeccompError> {
         for tests in claim.conditions {
+            let full = self.arms.len() >= Program::MAX;
             let known = self.arms.iter_mut().find(|arm| arm.tests == *tests);
             match known {
+                None if full => return Err(SeccompError::TooLong),
                 None => self.arms.push(Arm { tests: tests.clone(), ruling: claim.ruling }),
                 Some(arm) if arm.ruling.action == claim.ruling.action => {}
                 Some(arm) if claim.clash == Clash::KeepStricter => {

@@ -4,6 +4,7 @@
 
 use super::action::Action;
 use super::condition::{Atom, MAX_STEPS, Next, Test};
+use super::program::Program;
 
 /// A node of a [`Graph`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,7 +144,12 @@ impl Graph {
         }
     }
 
+    /// Stops one past what a program can hold: whoever asks for the size learns that it is too
+    /// much, and nobody waits for more.
     fn intern(&mut self, node: Node) -> NodeId {
+        if self.nodes.len() > Program::MAX {
+            return NodeId(0);
+        }
         let place = self.nodes.iter().rposition(|known| *known == node).unwrap_or_else(|| {
             self.nodes.push(node);
             self.nodes.len() - 1
