@@ -262,7 +262,10 @@ impl Sheet {
         };
         let mut blocks = Vec::with_capacity(self.blocks.len());
         for (first, slots) in self.blocks {
-            let dates = dates(self.abi, first, slots.len());
+            let dates = match (vintage, baseline) {
+                (Some(_), Baseline::Standing) => dates(self.abi, first, slots.len()),
+                (Some(_), Baseline::Off) | (None, _) => vec![None; slots.len()],
+            };
             let entries = (first..).zip(slots).zip(dates).map(|((nr, slot), since)| match slot {
                 Slot::Fixed(ruling) => Entry::Fixed(ruling),
                 Slot::Draft(place) => Entry::Chain(place),
