@@ -11,4 +11,6 @@ mod lifecycle;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]
+mod seccomp_compiler;
+#[cfg(test)]
 mod support;
