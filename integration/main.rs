@@ -7,6 +7,8 @@ mod every_step;
 #[cfg(all(test, feature = "fault"))]
 mod hardened;
 #[cfg(test)]
+mod layers;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod probes;
