@@ -50,10 +50,8 @@ pub(super) fn prepare(
     }
     let bundle = Bundle::open(bundle).map_err(|error| OpsError::because(doing, &error))?;
     let config = read(doing, &bundle, policy.level)?;
-    let facts = probe::kernel_facts(config.spec(), &bundle).map_err(|error| {
-        let hint = error.hint();
-        with_hint(OpsError::because(doing, &error), hint)
-    })?;
+    let facts = probe::kernel_facts(config.spec(), &bundle)
+        .map_err(|error| OpsError::because(doing, &error).hint(error.hint()))?;
     let judged = policy::judge(&policy, config.spec(), &namespaces::found(&facts))
         .map_err(|refusals| OpsError::refused(doing, &refusals))?;
     let hierarchies = Hierarchies::open().map_err(|error| OpsError::because(doing, &error))?;
@@ -79,13 +77,6 @@ pub(super) fn prepare(
     let document = plan.to_json().map_err(|error| OpsError::because(doing, &error))?;
     let digest = plan::digest(&document);
     Ok(Prepared { bundle, judged, plan, document, digest, rootfs, hierarchies })
-}
-
-fn with_hint(error: OpsError, hint: Option<String>) -> OpsError {
-    match hint {
-        Some(hint) => error.hint(hint),
-        None => error,
-    }
 }
 
 fn load_policy(context: &Context, doing: &str) -> Result<Policy> {
