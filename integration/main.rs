@@ -11,6 +11,8 @@ mod layers;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod overlay;
+#[cfg(test)]
 mod probes;
 #[cfg(test)]
 mod seccomp_compiler;

@@ -20,7 +20,7 @@ pub const MOUNT_ID: StatxFlags = StatxFlags::MNT_ID.union(MNT_ID_UNIQUE);
 ///
 /// # Errors
 /// `ENOENT` for a mount that is not below this process's root or not in its mount namespace,
-/// and what reading `/proc/self/mountinfo` gives.
+/// and what reading `/proc/thread-self/mountinfo` gives.
 pub fn describe(file: BorrowedFd<'_>, known: &Statx) -> Result<Mount, Errno> {
     if known.stx_mask & MNT_ID_UNIQUE.bits() != 0 {
         match statmount::describe(known.stx_mnt_id) {
@@ -36,7 +36,7 @@ pub fn describe(file: BorrowedFd<'_>, known: &Statx) -> Result<Mount, Errno> {
 fn describe_from_table(file: BorrowedFd<'_>) -> Result<Mount, Errno> {
     let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
     let stat = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).map_err(errno)?;
-    let table = std::fs::read("/proc/self/mountinfo")
+    let table = std::fs::read("/proc/thread-self/mountinfo")
         .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
     find(&table, stat.stx_mnt_id).ok_or(Errno::ENOENT)
 }

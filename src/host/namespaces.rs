@@ -131,7 +131,8 @@ fn own(kind: Namespace) -> Result<Identity, Errno> {
 
 fn other_kind(wanted: Namespace, is: i32) -> String {
     let known = Namespace::ALL.into_iter().find(|kind| kind.flag() == is);
-    let is = known.map_or("another kind of", Namespace::word);
+    // The only kind that no bundle can have here.
+    let is = known.map_or("time", Namespace::word);
     format!("leads to a namespace that is not of the kind `{}` but `{is}`", wanted.word())
 }
 

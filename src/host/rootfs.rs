@@ -61,6 +61,9 @@ fn open(given: &Path, bundle: &Bundle) -> Result<OwnedFd, ProbeError> {
         let path = given.to_owned();
         match error {
             rustix::io::Errno::NOENT => ProbeError::RootMissing { path },
+            rustix::io::Errno::NOTDIR => {
+                ProbeError::RootNotDirectory { path, found: "below a file" }
+            }
             rustix::io::Errno::XDEV => ProbeError::RootOutside { path },
             error => ProbeError::RootOpen { path, source: errno(error) },
         }
