@@ -196,7 +196,7 @@ fn arguments_that_make_no_sense_are_exit_status_2() {
         let said = runtime.call(words).failed(2);
         assert!(last_line(&said).starts_with("error: "), "{words:?}: {said}");
     }
-    let said = runtime.call([] as [&str; 0]).failed(2);
+    let said = runtime.call::<&str>([]).failed(2);
     assert_eq!(last_line(&said), "error: a subcommand is missing");
 }
 

@@ -215,13 +215,18 @@ impl Launched {
         start(self.socket.as_fd(), plan)
     }
 
+    /// Removes the mount points that were made in the image, where nobody has put anything.
+    pub fn take_back_mount_points(&self) {
+        for made in self.made.iter().rev() {
+            made.take_back();
+        }
+    }
+
     /// Kills init, and takes back what the launch made.
     pub fn abandon(self, request: &Request<'_>) {
         let _ = process::signal(self.process.as_fd(), libc::SIGKILL);
         let _ = process::wait_for(self.pid);
-        for made in self.made.iter().rev() {
-            made.take_back();
-        }
+        self.take_back_mount_points();
         let _ = self.cgroup.remove(request.hierarchies);
         if let (Some(range), Some(ranges)) = (self.range, request.ranges) {
             let _ = ranges.release(range, &request.owner);

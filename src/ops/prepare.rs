@@ -9,7 +9,6 @@ use crate::host::bundle::Bundle;
 use crate::host::{namespaces, policy_file, probe};
 use crate::plan::build::{self, CreateOptions, Inputs};
 use crate::plan::cgroup::{self, CgroupPlan, CgroupRequest, StandardDevices};
-use crate::plan::facts::KernelFacts;
 use crate::plan::{self, LaunchPlan};
 use crate::policy::{self, Judged, Level, Policy};
 use crate::seccomp::{self, Abi, Baseline, Compiled, SetIdBits};
@@ -51,28 +50,33 @@ pub(super) fn prepare(
     }
     let bundle = Bundle::open(bundle).map_err(|error| OpsError::because(doing, &error))?;
     let config = read(doing, &bundle, policy.level)?;
-    let facts = probe::kernel_facts(config.spec(), &bundle).map_err(|error| {
-        let hint = error.hint();
-        with_hint(OpsError::because(doing, &error), hint)
-    })?;
-    let judged = policy::judge(&policy, config.spec(), &namespaces::found(&facts))
+    let facts = probe::kernel_facts(config.spec(), &bundle)
+        .map_err(|error| OpsError::because(doing, &error).hint(error.hint()))?;
+    let judged = policy::judge(&policy, config.into_value(), &namespaces::found(&facts))
         .map_err(|refusals| OpsError::refused(doing, &refusals))?;
     let hierarchies = Hierarchies::open().map_err(|error| OpsError::because(doing, &error))?;
     let mut notes = Vec::new();
     let cgroup = cgroup_plan(doing, &judged, &hierarchies, &mut notes)?;
     let filter = filter(doing, &judged, &mut notes)?;
     let rootfs = facts.rootfs.path.as_str().to_owned();
-    let plan = build_plan(doing, &bundle, &judged, &facts, (cgroup, filter), (options, notes))?;
+    let joins_v1 = cgroup.settings.iter().filter(|setting| !setting.is_default).any(|setting| {
+        matches!(cgroup::choose(setting, hierarchies.facts()), Some(cgroup::Chosen::V1 { .. }))
+    });
+    let bundle_path = bundle.path().to_str().unwrap_or_default();
+    let inputs = Inputs {
+        judged: &judged,
+        facts: &facts,
+        cgroup,
+        filter,
+        options,
+        bundle: bundle_path,
+        joins_v1,
+        notes,
+    };
+    let plan = build::build(inputs).map_err(|faults| OpsError::faulty(doing, &faults))?;
     let document = plan.to_json().map_err(|error| OpsError::because(doing, &error))?;
     let digest = plan::digest(&document);
     Ok(Prepared { bundle, judged, plan, document, digest, rootfs, hierarchies })
-}
-
-fn with_hint(error: OpsError, hint: Option<String>) -> OpsError {
-    match hint {
-        Some(hint) => error.hint(hint),
-        None => error,
-    }
 }
 
 fn load_policy(context: &Context, doing: &str) -> Result<Policy> {
@@ -153,17 +157,4 @@ fn filter(
         notes.extend(warnings.iter().map(ToString::to_string));
         program
     }))
-}
-
-fn build_plan(
-    doing: &str,
-    bundle: &Bundle,
-    judged: &Judged,
-    facts: &KernelFacts,
-    (cgroup, filter): (CgroupPlan, Option<seccomp::Program>),
-    (options, notes): (CreateOptions, Vec<String>),
-) -> Result<LaunchPlan> {
-    let bundle = bundle.path().to_str().unwrap_or_default();
-    let inputs = Inputs { judged, facts, cgroup, filter, options, bundle, notes };
-    build::build(inputs).map_err(|faults| OpsError::faulty(doing, &faults))
 }

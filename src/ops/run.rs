@@ -56,6 +56,7 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<u8> {
 fn clean_up(doing: &str, made: Made) -> Result<()> {
     let _ = process::signal(made.launched.process.as_fd(), libc::SIGKILL);
     let _ = process::wait_for(made.launched.pid);
+    made.launched.take_back_mount_points();
     super::delete::remove_resources(doing, &made.entry, Some(&made.record))?;
     made.entry.remove().map_err(|error| super::stored(doing, &error))
 }

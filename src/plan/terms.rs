@@ -20,6 +20,8 @@ pub enum Track {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gate {
+    /// Init is in every control group that it belongs to.
+    Cgroups,
     /// Init is in its new user namespace; `proc` and `cgroup2` are built.
     UserNamespace,
     /// The id maps are written, and what init built was fetched.

@@ -113,21 +113,3 @@ fn give(at: BorrowedFd<'_>, name: &CStr, owner: (u32, u32)) -> Result<(), Cause>
     rustix::fs::chownat(at, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
         .map_err(|error| errno(error).into())
 }
-
-/// For a container without `/dev`: a directory that holds nothing but a null device of ours.
-pub(in crate::engine) fn null_only() -> Result<OwnedFd, Cause> {
-    let attributes = MountAttributes {
-        set: mount_attr::NOSUID | mount_attr::NOEXEC,
-        clear: 0,
-        recursive_set: 0,
-        recursive_clear: 0,
-        propagation: 0,
-        mapped: false,
-    };
-    let dev = tmpfs(&[], (0, 0), attributes)?;
-    let mode = Mode::from_raw_mode(0o666);
-    let device = rustix::fs::makedev(1, 3);
-    rustix::fs::mknodat(&dev, c"null", FileType::CharacterDevice, mode, device).map_err(errno)?;
-    rustix::fs::chmodat(&dev, c"null", mode, AtFlags::empty()).map_err(errno)?;
-    Ok(dev)
-}

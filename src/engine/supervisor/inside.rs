@@ -76,10 +76,7 @@ impl Supervisor<'_> {
 
     pub(super) fn mask(&mut self, at: &RootedPath) -> Result<(), Cause> {
         let root = self.root.as_ref().map(AsFd::as_fd).ok_or(Errno::EBADF)?;
-        let dev = self.dev.and_then(|slot| {
-            self.slots.get(usize::from(slot.0)).and_then(Option::as_ref).map(AsFd::as_fd)
-        });
-        self.masks.cover(root, dev, at)
+        self.masks.cover(root, at)
     }
 
     pub(super) fn pivot(&mut self) -> Result<(), Cause> {

@@ -42,7 +42,6 @@ pub(super) struct Supervisor<'plan> {
     plan: &'plan LaunchPlan,
     request: &'plan Request<'plan>,
     slots: Vec<Option<OwnedFd>>,
-    dev: Option<Slot>,
     namespaces: Vec<(Namespace, OwnedFd)>,
     map: Option<&'plan IdMap>,
     range: Option<Range>,
@@ -69,7 +68,6 @@ impl<'plan> Supervisor<'plan> {
             plan,
             request,
             slots: Vec::new(),
-            dev: None,
             namespaces: Vec::new(),
             map,
             range: None,
@@ -183,9 +181,6 @@ impl<'plan> Supervisor<'plan> {
                 let built = mounts::build(filesystem, *attributes, &self.ids())?;
                 if let Filesystem::Tmpfs { copy_up: Some(from), .. } = filesystem {
                     copy_up::copy(self.root()?, from, built.as_fd())?;
-                }
-                if matches!(filesystem, Filesystem::Dev(_)) {
-                    self.dev = Some(*slot);
                 }
                 self.keep(*slot, built);
                 Ok(())

@@ -31,6 +31,10 @@ impl Builder<'_> {
     pub(super) fn init_until_ready(&mut self) -> OwnMounts {
         let track = Track::Init;
         self.builtin(track, Action::MakeMountsPrivate, "nothing propagates to the host");
+        if self.inputs.joins_v1 {
+            let why = "a cgroup namespace begins where its maker is";
+            self.builtin(track, Action::Await { gate: Gate::Cgroups }, why);
+        }
         for kind in [Namespace::Network, Namespace::Ipc, Namespace::Uts, Namespace::Cgroup] {
             if self.joined.contains(&kind) {
                 self.asked(track, Action::JoinNamespace { kind }, "/linux/namespaces");

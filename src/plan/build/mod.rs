@@ -36,6 +36,9 @@ pub struct Inputs<'a> {
     pub options: CreateOptions,
     /// The bundle's absolute path.
     pub bundle: &'a str,
+    /// Whether a limit is held by a hierarchy of cgroup v1, which a process joins only after
+    /// its birth.
+    pub joins_v1: bool,
     /// What could not be had and is not essential.
     pub notes: Vec<String>,
 }

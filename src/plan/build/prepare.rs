@@ -1,7 +1,7 @@
 //! What is prepared before the new process exists.
 
 use super::Builder;
-use crate::plan::action::{Action, IdMap, MountPoint, Namespace, Track};
+use crate::plan::action::{Action, Gate, IdMap, MountPoint, Namespace, Track};
 use crate::plan::mounts::Wanted;
 use crate::plan::text::RootedPath;
 
@@ -26,6 +26,10 @@ impl Builder<'_> {
             .filter(|kind| self.has_new(*kind) || *kind == Namespace::Mount)
             .collect();
         self.asked(track, Action::Spawn { namespaces: births }, "/linux/namespaces");
+        if self.inputs.joins_v1 {
+            let why = "a cgroup namespace begins where its maker is";
+            self.builtin(Track::Supervisor, Action::Open { gate: Gate::Cgroups }, why);
+        }
     }
 
     /// Mount points that the image may lack, made through the engine's own mount. Those below

@@ -47,6 +47,14 @@ impl Builder<'_> {
         self.builtin(track, Action::AttachRoot, "the new root");
         let (late, early): (Vec<_>, Vec<_>) = attached.into_iter().partition(|mount| mount.late);
         early.into_iter().for_each(|mount| self.attach(mount));
+        let (covers, late_covers): (Vec<_>, Vec<_>) =
+            self.covers().into_iter().partition(|(action, _)| is_in_proc(action));
+        covers.into_iter().for_each(|(action, origin)| self.push(track, action, origin));
+        self.asked(track, Action::CheckProgram, "/process/args");
+        // Here, because taking the host's mounts away takes as long as init needs for its
+        // namespaces. What comes later is attached by descriptors of the new root.
+        self.builtin(track, Action::Pivot, "the host's files are gone from inside");
+        self.limits(raised);
         let made = "init has its network, IPC and UTS namespaces";
         self.builtin(track, Action::Await { gate: Gate::Namespaces }, made);
         if !late.is_empty() || !net.is_empty() {
@@ -58,9 +66,14 @@ impl Builder<'_> {
             self.push(track, Action::SetNetSysctl { name, value }, origin);
         }
         self.terminal();
-        self.cover();
-        self.asked(track, Action::CheckProgram, "/process/args");
-        self.builtin(track, Action::Pivot, "the host's files are gone from inside");
+        late_covers.into_iter().for_each(|(action, origin)| self.push(track, action, origin));
+        self.builtin(track, Action::ComeHome, "the rest is done outside");
+        self.builtin(track, Action::Await { gate: Gate::Ready }, "init waits for start");
+    }
+
+    /// What only the supervisor may do to init.
+    fn limits(&mut self, raised: &[Limit]) {
+        let track = Track::Supervisor;
         for limit in raised {
             let action = Action::RaiseLimit { limit: *limit };
             self.asked(track, action, "/process/rlimits");
@@ -68,8 +81,6 @@ impl Builder<'_> {
         if let Some(score) = self.process.oom_score_adj() {
             self.asked(track, Action::SetOomScore { score }, "/process/oomScoreAdj");
         }
-        self.builtin(track, Action::ComeHome, "the rest is done outside");
-        self.builtin(track, Action::Await { gate: Gate::Ready }, "init waits for start");
     }
 
     fn root_tree(&mut self) {
@@ -199,20 +210,23 @@ impl Builder<'_> {
         self.asked(Track::Supervisor, action, "/process/terminal");
     }
 
-    fn cover(&mut self) {
-        let Some(linux) = self.spec.linux().clone() else { return };
+    /// Read-only and masked paths, in this order: a mask lies on top.
+    fn covers(&self) -> Vec<(Action, Origin)> {
+        let mut covers = Vec::new();
+        let Some(linux) = self.spec.linux().as_ref() else { return covers };
         for (index, path) in linux.readonly_paths().iter().flatten().enumerate() {
             let Ok(at) = RootedPath::new(path) else { continue };
             let pointer = format!("/linux/readonlyPaths/{index}");
             let origin = self.list_origin("proc.read-only", path, &pointer);
-            self.push(Track::Supervisor, Action::MakeReadonly { at }, origin);
+            covers.push((Action::MakeReadonly { at }, origin));
         }
         for (index, path) in linux.masked_paths().iter().flatten().enumerate() {
             let Ok(at) = RootedPath::new(path) else { continue };
             let pointer = format!("/linux/maskedPaths/{index}");
             let origin = self.list_origin("proc.masked", path, &pointer);
-            self.push(Track::Supervisor, Action::Mask { at }, origin);
+            covers.push((Action::Mask { at }, origin));
         }
+        covers
     }
 
     /// The control that added `path` to a list, or the bundle.
@@ -223,6 +237,13 @@ impl Builder<'_> {
             });
         if added { Self::rule(rule) } else { Origin::Config(pointer.to_owned()) }
     }
+}
+
+/// Whether a path that is covered lies in procfs, which is attached early: no link of the image
+/// leads there or away from there.
+fn is_in_proc(action: &Action) -> bool {
+    let (Action::Mask { at } | Action::MakeReadonly { at }) = action else { return false };
+    at.is_within("/proc")
 }
 
 /// File systems that bind to the network or IPC namespace of the process that opens them.
