@@ -13,6 +13,8 @@ mod lifecycle;
 #[cfg(test)]
 mod overlay;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod probes;
 #[cfg(test)]
 mod seccomp_compiler;
