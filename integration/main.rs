@@ -1,8 +1,18 @@
 //! Drives the built binary on the real kernel. One module per subject; run as root.
 
 #[cfg(test)]
+mod cgroups;
+#[cfg(all(test, feature = "fault"))]
+mod every_step;
+#[cfg(all(test, feature = "fault"))]
+mod hardened;
+#[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
 mod probes;
+#[cfg(test)]
+mod seccomp_compiler;
 #[cfg(test)]
 mod support;

@@ -14,6 +14,19 @@ pub fn at(step: StepId) {
     STRIKES_AT.store(step.0, Ordering::Relaxed);
 }
 
+/// Takes the step to fail from the environment variable `CASEMATE_FAULT`, a step's number.
+pub(super) fn from_environment() {
+    let number = std::env::var("CASEMATE_FAULT").ok().and_then(|text| text.parse().ok());
+    if let Some(number) = number {
+        at(StepId(number));
+    }
+}
+
+/// Whether steps of this name are left out: `CASEMATE_SKIP` is a list of names, with commas.
+pub(super) fn skips(name: &str) -> bool {
+    std::env::var("CASEMATE_SKIP").is_ok_and(|list| list.split(',').any(|one| one == name))
+}
+
 /// Fails if it is this step's turn to.
 pub(super) fn strike(step: StepId) -> Result<()> {
     if STRIKES_AT.load(Ordering::Relaxed) == step.0 { Err(Errno::EUCLEAN) } else { Ok(()) }

@@ -46,6 +46,9 @@ impl Peer<'_> {
 pub(super) fn run(plan: &InitPlan<'_>) -> ! {
     let mut init = Init { plan, peer: Peer::Supervisor(plan.socket), program: None };
     let mut last = StepId(0);
+    if let Err(errno) = io::reserve_numbers(plan) {
+        wire::fail(plan.socket, Failure { step: last, errno });
+    }
     for (id, action) in &plan.steps {
         last = *id;
         if let Err(errno) = fault(*id).and_then(|()| perform(&mut init, action)) {
@@ -135,7 +138,7 @@ fn await_start(init: &mut Init<'_>) -> Result<()> {
     match init.plan.start {
         StartGate::Supervisor => wire::await_go(init.peer.socket()),
         StartGate::Listener(listener) => {
-            io::keep_only(init.plan, listener)?;
+            let listener = io::keep_only(init.plan, listener)?;
             let connection = crate::sys::socket::accept(listener)?;
             wire::await_go(connection.as_fd())?;
             init.peer = Peer::Starter(connection);

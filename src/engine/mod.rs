@@ -1,5 +1,6 @@
 //! Carries a plan out, and takes it back when it fails.
 
+mod cause;
 #[cfg(feature = "fault")]
 pub mod fault;
 mod init;
@@ -104,7 +105,7 @@ fn because(object: &str, errno: Option<Errno>, detail: Option<&str>) -> String {
 }
 
 impl LaunchError {
-    fn step(id: StepId, step: &Step, cause: supervisor::Cause) -> Self {
+    fn step(id: StepId, step: &Step, cause: cause::Cause) -> Self {
         Self::Step(Box::new(StepFailure {
             id,
             name: step.action.name(),
@@ -123,7 +124,7 @@ impl LaunchError {
             Some(step) => {
                 let runs = matches!(step.action, Action::FindProgram | Action::Execute);
                 let cause = if runs {
-                    supervisor::Cause::with_detail(failure.errno, exec_words(plan, failure))
+                    cause::Cause::with_detail(failure.errno, exec_words(plan, failure))
                 } else {
                     failure.errno.into()
                 };
@@ -200,6 +201,8 @@ fn chain(error: &dyn Error) -> String {
 /// # Errors
 /// The step that failed, and why. Everything that was created is gone again.
 pub fn launch(plan: &LaunchPlan, request: &Request<'_>) -> Result<Launched, LaunchError> {
+    #[cfg(feature = "fault")]
+    fault::from_environment();
     supervisor::Supervisor::new(plan, request).run()
 }
 
@@ -212,13 +215,18 @@ impl Launched {
         start(self.socket.as_fd(), plan)
     }
 
+    /// Removes the mount points that were made in the image, where nobody has put anything.
+    pub fn take_back_mount_points(&self) {
+        for made in self.made.iter().rev() {
+            made.take_back();
+        }
+    }
+
     /// Kills init, and takes back what the launch made.
     pub fn abandon(self, request: &Request<'_>) {
         let _ = process::signal(self.process.as_fd(), libc::SIGKILL);
         let _ = process::wait_for(self.pid);
-        for made in self.made.iter().rev() {
-            made.take_back();
-        }
+        self.take_back_mount_points();
         let _ = self.cgroup.remove(request.hierarchies);
         if let (Some(range), Some(ranges)) = (self.range, request.ranges) {
             let _ = ranges.release(range, &request.owner);

@@ -8,7 +8,7 @@ use crate::plan::text::Text;
 use crate::plan::{Action, LaunchPlan, Namespace, Slot, StepId, Track};
 use crate::sys::process::StringArray;
 use crate::sys::seccomp::Instruction;
-use crate::sys::{Errno, Result, fd, socket};
+use crate::sys::{Result, fd, socket};
 
 /// Where init hears that it may start.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +42,8 @@ pub(super) struct InitPlan<'plan> {
     pub filter_flags: u32,
     /// Descriptors above 2 that the program inherits.
     pub preserve: u32,
-    /// The slot of the container's procfs.
-    proc: Option<Slot>,
+    /// How many slots the plan has.
+    slots: u32,
 }
 
 impl<'plan> InitPlan<'plan> {
@@ -55,9 +55,11 @@ impl<'plan> InitPlan<'plan> {
         namespaces: &'plan [(Namespace, OwnedFd)],
         preserve: u32,
     ) -> Self {
-        let steps: Vec<_> = plan.track(Track::Init).map(|(id, step)| (id, &step.action)).collect();
+        let steps = plan.track(Track::Init).map(|(id, step)| (id, &step.action));
+        #[cfg(feature = "fault")]
+        let steps = steps.filter(|(_, action)| !super::fault::skips(action.name()));
+        let steps: Vec<_> = steps.collect();
         let (filter, filter_flags) = filter(&steps);
-        let proc = steps.iter().find_map(|(_, action)| proc_slot(action));
         let texts = |texts: &'plan [Text]| StringArray::new(texts.iter().map(Text::as_c_str));
         Self {
             steps,
@@ -70,7 +72,7 @@ impl<'plan> InitPlan<'plan> {
             filter,
             filter_flags,
             preserve,
-            proc,
+            slots: slot_count(plan),
         }
     }
 
@@ -94,10 +96,20 @@ impl<'plan> InitPlan<'plan> {
         to_number(self.first_slot_number().saturating_add(u32::from(slot.0)))
     }
 
-    /// The root directory of the container's procfs, which init built.
-    pub(super) fn own_proc(&self) -> Result<BorrowedFd<'_>> {
-        let slot = self.proc.ok_or(Errno::EBADF)?;
-        Ok(fd::borrowed(self.slot_number(slot)))
+    /// The first number that init uses for nothing in particular.
+    pub(super) fn end_number(&self) -> u32 {
+        self.first_slot_number().saturating_add(self.slots).saturating_add(1)
+    }
+
+    /// The number at which init keeps `sys` of the container's procfs. The supervisor may
+    /// cover it with a read-only copy at any time; what was opened before stays as it was.
+    pub(super) fn sysctl_number(&self) -> RawFd {
+        to_number(self.first_slot_number().saturating_add(self.slots))
+    }
+
+    /// `sys` of the container's procfs, which init built.
+    pub(super) fn sysctl(&self) -> BorrowedFd<'_> {
+        fd::borrowed(self.sysctl_number())
     }
 }
 
@@ -146,10 +158,13 @@ impl Conversation {
 
 /// The lowest number that no descriptor of init's own can have.
 pub(super) fn floor(plan: &LaunchPlan, preserve: u32) -> RawFd {
+    to_number(preserve.saturating_add(6).saturating_add(slot_count(plan)))
+}
+
+fn slot_count(plan: &LaunchPlan) -> u32 {
     let slots = plan.steps.iter().filter_map(|step| {
         let Action::BuildMount { slot, .. } = &step.action else { return None };
         Some(slot.0)
     });
-    let most = slots.max().map_or(0, |slot| u32::from(slot).saturating_add(1));
-    to_number(preserve.saturating_add(5).saturating_add(most))
+    slots.max().map_or(0, |slot| u32::from(slot).saturating_add(1))
 }

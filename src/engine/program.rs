@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 
 use rustix::fs::{FileType, OFlags};
 
-use super::supervisor::Cause;
+use super::cause::Cause;
 use crate::plan::ProgramPlan;
 use crate::plan::text::RootedPath;
 use crate::sys::{Errno, fd};

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{Gid, OFlags, Uid};
 
-use super::supervisor::Cause;
+use super::cause::Cause;
 use crate::sys::{Errno, fd, mount, socket, terminal};
 
 /// Makes a terminal, puts its slave on `/dev/console`, sends its master to the engine's

@@ -33,6 +33,7 @@ const GO: u8 = b'g';
 
 fn gate_number(gate: Gate) -> u32 {
     match gate {
+        Gate::Cgroups => 0x1_0000,
         Gate::UserNamespace => 0x1_0001,
         Gate::IdMaps => 0x1_0002,
         Gate::Namespaces => 0x1_0003,
@@ -41,7 +42,7 @@ fn gate_number(gate: Gate) -> u32 {
 }
 
 fn gate_of(number: u32) -> Option<Gate> {
-    [Gate::UserNamespace, Gate::IdMaps, Gate::Namespaces, Gate::Ready]
+    [Gate::Cgroups, Gate::UserNamespace, Gate::IdMaps, Gate::Namespaces, Gate::Ready]
         .into_iter()
         .find(|gate| gate_number(*gate) == number)
 }

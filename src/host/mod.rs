@@ -1,3 +1,8 @@
 //! Reads the host: bundles, mount tables, kernel features. Changes nothing.
 
 pub mod bundle;
+pub mod mountinfo;
+pub mod namespaces;
+pub mod policy_file;
+pub mod probe;
+pub mod rootfs;

@@ -1,9 +1,20 @@
 //! `create`: everything up to the point where the container waits for `start`.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use super::{Context, OpsError, Result};
+use super::prepare::{self, Prepared};
+use super::{Context, OpsError, RANGES, Result, record};
+use crate::audit::EventKind;
+use crate::engine::{self, LaunchError, Launched, Request};
+use crate::plan::Action;
 use crate::plan::build::CreateOptions;
+use crate::spec::id::ContainerId;
+use crate::store::ranges::Ranges;
+use crate::store::{Entry, Phase, ProcessId, Record, START_SOCKET, Store, rfc3339};
+use crate::sys::socket;
 
 /// What `create` and `run` are asked for.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +38,202 @@ pub struct CreateRequest {
 /// # Errors
 /// Why not; nothing is left behind.
 pub fn create(context: &Context, request: &CreateRequest) -> Result<()> {
-    let _ = context;
-    Err(OpsError::failed(format!("create `{}`", request.id), "not built"))
+    let made = make(context, request, "create", Gate::Socket)?;
+    drop(made);
+    Ok(())
+}
+
+/// Where a container's init will hear that it may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// On a socket in its state directory, from another command.
+    Socket,
+    /// From this process.
+    Here,
+}
+
+/// A container that was created, still under its lock.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// What it was made from.
+    pub prepared: Prepared,
+    /// Its place in the store.
+    pub entry: Entry,
+    /// Its init.
+    pub launched: Launched,
+    /// What is recorded of it.
+    pub record: Record,
+}
+
+/// Creates a container for `create` and for `run`.
+pub(super) fn make(
+    context: &Context,
+    request: &CreateRequest,
+    verb: &str,
+    gate: Gate,
+) -> Result<Made> {
+    let doing = format!("{verb} `{}`", request.id);
+    let failed = |error: &dyn std::error::Error| OpsError::because(doing.as_str(), error);
+    engine::guard_this_process().map_err(|error| failed(&error))?;
+    let id = ContainerId::parse(&request.id)
+        .map_err(|error| OpsError::failed(doing.as_str(), error.to_string()))?;
+    let prepared = prepare::prepare(context, &doing, &request.bundle, request.options)
+        .inspect_err(|error| record::refused(&id, error))?;
+    let console = console(&doing, &prepared, request)?;
+    let store = Store::open(&context.root).map_err(|error| super::stored(&doing, &error))?;
+    let entry = store.reserve(&id).map_err(|error| super::stored(&doing, &error))?;
+    match launch(&doing, request, &prepared, &entry, gate, console) {
+        Ok((launched, record)) => {
+            record::event(EventKind::Created, &id, &prepared.plan, &prepared.digest);
+            Ok(Made { prepared, entry, launched, record })
+        }
+        Err(error) => {
+            record::failed(&id, &prepared.plan, &prepared.digest, &error);
+            match entry.remove() {
+                Ok(()) => Err(error),
+                Err(left) => Err(error.fact("left", left.to_string())),
+            }
+        }
+    }
+}
+
+/// Connects to the engine's terminal socket, and refuses combinations that make no sense.
+fn console(doing: &str, prepared: &Prepared, request: &CreateRequest) -> Result<Option<OwnedFd>> {
+    let process = prepared.judged.spec.process().as_ref();
+    let terminal = process.and_then(oci_spec::runtime::Process::terminal) == Some(true);
+    match (terminal, &request.console_socket) {
+        (true, None) => Err(OpsError::failed(
+            doing,
+            "/process/terminal is true, but there is no --console-socket",
+        )
+        .hint("give --console-socket, or set /process/terminal to false")),
+        (false, Some(_)) => Err(OpsError::failed(
+            doing,
+            "--console-socket was given, but /process/terminal is not true",
+        )
+        .hint("leave --console-socket out, or set /process/terminal to true")),
+        (false, None) => Ok(None),
+        (true, Some(path)) => socket::connect_stream(path).map(Some).map_err(|error| {
+            OpsError::failed(
+                doing,
+                format!("connect to the console socket {}: {error:?}", path.display()),
+            )
+        }),
+    }
+}
+
+fn launch(
+    doing: &str,
+    request: &CreateRequest,
+    prepared: &Prepared,
+    entry: &Entry,
+    gate: Gate,
+    console: Option<OwnedFd>,
+) -> Result<(Launched, Record)> {
+    let stored = |error: &crate::store::StoreError| super::stored(doing, error);
+    let mut record = first_record(prepared, entry, request);
+    entry.write_state(&record).map_err(|error| stored(&error))?;
+    entry.write_plan(&prepared.document).map_err(|error| stored(&error))?;
+    let ranges = needs_range(prepared).then(|| Ranges::open(Path::new(RANGES))).transpose();
+    let ranges = ranges.map_err(|error| OpsError::because(doing, &error))?;
+    let listener =
+        match gate {
+            Gate::Socket => {
+                let made = socket::listen_in(entry.dir(), START_SOCKET);
+                Some(made.map_err(|error| {
+                    OpsError::failed(doing, format!("listen for start: {error:?}"))
+                })?)
+            }
+            Gate::Here => None,
+        };
+    let launch = Request {
+        id: entry.id().as_str(),
+        ranges: ranges.as_ref(),
+        owner: entry.owner().map_err(|error| stored(&error))?,
+        hierarchies: &prepared.hierarchies,
+        listener: listener.as_ref().map(AsFd::as_fd),
+        console: console.as_ref().map(AsFd::as_fd),
+        preserve: request.options.preserve,
+    };
+    let launched =
+        engine::launch(&prepared.plan, &launch).map_err(|error| launch_error(doing, &error))?;
+    match finish(doing, request, entry, &mut record, &launched) {
+        Ok(()) => Ok((launched, record)),
+        Err(error) => {
+            launched.abandon(&launch);
+            Err(error.fact("undone", "everything; the host is as before"))
+        }
+    }
+}
+
+fn needs_range(prepared: &Prepared) -> bool {
+    prepared.plan.steps.iter().any(|step| step.action == Action::TakeIds)
+}
+
+/// What a later command needs if this one is killed half-way.
+fn first_record(prepared: &Prepared, entry: &Entry, request: &CreateRequest) -> Record {
+    let spec = &prepared.judged.spec;
+    let mut annotations: BTreeMap<String, String> =
+        spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+    annotations.insert("org.casemate.level".to_owned(), prepared.plan.level.clone());
+    annotations.insert("org.casemate.plan.digest".to_owned(), prepared.digest.clone());
+    let _ = request;
+    Record {
+        oci_version: spec.version().clone(),
+        id: entry.id().clone(),
+        bundle: prepared.bundle.path().to_owned(),
+        rootfs: PathBuf::from(&prepared.rootfs),
+        process: None,
+        created: rfc3339(SystemTime::now()),
+        owner: rustix::process::getuid().as_raw(),
+        annotations,
+        level: prepared.plan.level.clone(),
+        plan_digest: prepared.digest.clone(),
+        cgroup: serde_json::Value::Null,
+        range: None,
+        phase: Phase::Creating,
+    }
+}
+
+/// Records the container as created, and tells the caller its process id.
+fn finish(
+    doing: &str,
+    request: &CreateRequest,
+    entry: &Entry,
+    record: &mut Record,
+    launched: &Launched,
+) -> Result<()> {
+    let process = ProcessId::observe(launched.pid)
+        .map_err(|error| OpsError::failed(doing, format!("look at init: {error:?}")))?;
+    record.process = Some(process);
+    record.cgroup = serde_json::to_value(launched.cgroup.save())
+        .map_err(|error| OpsError::because(doing, &error))?;
+    record.range = launched.range;
+    record.phase = Phase::Created;
+    entry.write_state(record).map_err(|error| super::stored(doing, &error))?;
+    if let Some(path) = &request.pidfd_socket {
+        let failed = |error| {
+            OpsError::failed(doing, format!("send a pidfd to {}: {error:?}", path.display()))
+        };
+        let socket = socket::connect_stream(path).map_err(failed)?;
+        socket::send_fd(socket.as_fd(), b"pidfd", launched.process.as_fd()).map_err(failed)?;
+    }
+    if let Some(path) = &request.pid_file {
+        super::pid_file::write(path, launched.pid).map_err(|error| {
+            OpsError::failed(doing, format!("write {}: {error}", path.display()))
+        })?;
+    }
+    Ok(())
+}
+
+/// A failed launch, with who asked for the step and what became of the rest.
+pub(super) fn launch_error(doing: &str, error: &LaunchError) -> OpsError {
+    let LaunchError::Step(step) = error else { return OpsError::because(doing, error) };
+    let failed = OpsError::failed(doing, step.to_string())
+        .fact("asked for by", step.origin.to_string())
+        .fact("undone", "everything before it; the host is as before");
+    match step.hint {
+        Some(hint) => failed.hint(hint),
+        None => failed,
+    }
 }

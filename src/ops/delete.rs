@@ -1,12 +1,123 @@
 //! `delete`: removes what create made.
 
-use super::{Context, OpsError, Result};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::{Context, OpsError, RANGES, Result, record};
+use crate::audit::EventKind;
+use crate::cgroup::{Cgroup, Hierarchies, SavedCgroup, remove_planned};
+use crate::plan::{Action, LaunchPlan};
+use crate::spec::id::ContainerId;
+use crate::store::ranges::Ranges;
+use crate::store::{Entry, Phase, Record, Status, Store, StoreError};
+use crate::sys::process;
+
+/// How long a killed init may take to die.
+const DYING: Duration = Duration::from_secs(10);
 
 /// Deletes a container; with `force` also a running one, and an unknown one is no error.
 ///
 /// # Errors
 /// Why not.
 pub fn delete(context: &Context, id: &str, force: bool) -> Result<()> {
-    let _ = (context, force);
-    Err(OpsError::failed(format!("delete `{id}`"), "not built"))
+    let doing = format!("delete `{id}`");
+    let id = ContainerId::parse(id)
+        .map_err(|error| OpsError::failed(doing.as_str(), error.to_string()))?;
+    let store = Store::open(&context.root).map_err(|error| super::stored(&doing, &error))?;
+    let entry = match store.lock(&id) {
+        Ok(entry) => entry,
+        Err(StoreError::DoesNotExist { .. }) if force => return Ok(()),
+        Err(error) => return Err(super::stored(&doing, &error)),
+    };
+    let record = match entry.read_state() {
+        Ok(record) => Some(record),
+        Err(error) if !force => return Err(super::stored(&doing, &error)),
+        // What its record does not tell is found by its plan, its id, and its mark.
+        Err(_) => None,
+    };
+    let status = entry.status(record.as_ref());
+    // A created container has run nothing yet: to delete it is to cancel it, as runc does.
+    if !force && status != Status::Stopped && status != Status::Created {
+        return Err(OpsError::failed(doing, format!("container is {status}, not stopped"))
+            .hint("kill it first, or use `delete --force`"));
+    }
+    kill_init(&doing, record.as_ref())?;
+    remove_resources(&doing, &entry, record.as_ref())?;
+    let (level, digest) = record.as_ref().map_or(("", ""), |r| (&r.level, &r.plan_digest));
+    record::plain(EventKind::Deleted, &id, level, digest);
+    let complete = record.as_ref().is_some_and(|record| record.phase == Phase::Created);
+    entry.remove().map_err(|error| super::stored(&doing, &error))?;
+    if !complete {
+        // It may have taken a range that no record tells of.
+        let ranges = Ranges::open(Path::new(RANGES));
+        let freed = ranges.and_then(|ranges| ranges.reclaim());
+        freed.map_err(|error| OpsError::because(doing, &error))?;
+    }
+    Ok(())
+}
+
+/// Deletes a container whose program has ended, if nobody else did.
+pub(super) fn after_run(context: &Context, id: &str) -> Result<()> {
+    delete(context, id, true)
+}
+
+/// Kills init and waits until it is gone: with it goes every process of its pid namespace.
+fn kill_init(doing: &str, record: Option<&Record>) -> Result<()> {
+    let Some(process) = record.and_then(|record| record.process) else { return Ok(()) };
+    let opened = process
+        .open()
+        .map_err(|error| OpsError::failed(doing, format!("reach init: {error:?}")))?;
+    let Some(init) = opened else { return Ok(()) };
+    let _ = process::signal(init.as_fd(), libc::SIGKILL);
+    let deadline = Instant::now() + DYING;
+    while Instant::now() < deadline {
+        let wait = rustix::event::Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        let mut events =
+            [rustix::event::PollFd::from_borrowed_fd(init.as_fd(), rustix::event::PollFlags::IN)];
+        if matches!(rustix::event::poll(&mut events, Some(&wait)), Ok(ready) if ready > 0) {
+            return Ok(());
+        }
+    }
+    Err(OpsError::failed(doing, "init does not die after SIGKILL")
+        .hint("it may hang in the kernel; look at /proc/PID/stack, and try again"))
+}
+
+/// Removes the control group and gives the range of ids back.
+pub(super) fn remove_resources(doing: &str, entry: &Entry, record: Option<&Record>) -> Result<()> {
+    let failed = |error: &dyn std::error::Error| OpsError::because(doing, error);
+    let hierarchies = Hierarchies::open().map_err(|error| failed(&error))?;
+    let saved =
+        record.and_then(|record| serde_json::from_value::<SavedCgroup>(record.cgroup.clone()).ok());
+    match saved {
+        Some(saved) => {
+            if let Ok(cgroup) = Cgroup::open(&saved, &hierarchies) {
+                // Joined pid namespaces do not die with init; what is in the group does now.
+                cgroup.kill_all().map_err(|error| failed(&error))?;
+                cgroup.remove(&hierarchies).map_err(|error| failed(&error))?;
+            }
+        }
+        None => remove_half_made(doing, entry, &hierarchies)?,
+    }
+    let owner = entry.owner().map_err(|error| super::stored(doing, &error))?;
+    match record.and_then(|record| record.range) {
+        Some(range) => {
+            let ranges = Ranges::open(Path::new(RANGES)).map_err(|error| failed(&error))?;
+            ranges.release(range, &owner).map_err(|error| failed(&error))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A create was killed before it could record what it made: the plan says where that is.
+fn remove_half_made(doing: &str, entry: &Entry, hierarchies: &Hierarchies) -> Result<()> {
+    let plan = entry.read_plan().ok().and_then(|bytes| LaunchPlan::from_json(&bytes).ok());
+    let Some(plan) = plan else { return Ok(()) };
+    for step in &plan.steps {
+        if let Action::MakeCgroup { cgroup } = &step.action {
+            remove_planned(&cgroup.path, entry.id().as_str(), hierarchies)
+                .map_err(|error| OpsError::because(doing, &error))?;
+        }
+    }
+    Ok(())
 }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::{Context, OpsError, Result};
+use super::{Context, Result, prepare};
 use crate::plan::LaunchPlan;
+use crate::plan::build::CreateOptions;
 
 /// A plan, and its digest.
 #[derive(Debug, Clone)]
@@ -19,6 +20,7 @@ pub struct Explanation {
 /// # Errors
 /// What `create` would say.
 pub fn explain(context: &Context, bundle: &Path) -> Result<Explanation> {
-    let _ = context;
-    Err(OpsError::failed(format!("explain {}", bundle.display()), "not built"))
+    let doing = format!("explain {}", bundle.display());
+    let prepared = prepare::prepare(context, &doing, bundle, CreateOptions::default())?;
+    Ok(Explanation { plan: prepared.plan, digest: prepared.digest })
 }

@@ -1,20 +1,141 @@
 //! `kill`: sends a signal to init, or to all processes.
 
-use super::{Context, OpsError, Result};
+use std::os::fd::AsFd;
+
+use super::{Context, OpsError, Result, record};
+use crate::audit::EventKind;
+use crate::cgroup::{Cgroup, Hierarchies, SavedCgroup};
+use crate::spec::id::ContainerId;
+use crate::store::{Record, Status, Store};
+use crate::sys::{Errno, process};
 
 /// Sends `signal` to a container's init; with `all`, to every process in its control group.
 ///
 /// # Errors
 /// Why not, in the words that engines look for.
 pub fn kill(context: &Context, id: &str, signal: i32, all: bool) -> Result<()> {
-    let _ = (context, signal, all);
-    Err(OpsError::failed(format!("kill `{id}`"), "not built"))
+    let doing = format!("kill `{id}`");
+    let id = ContainerId::parse(id)
+        .map_err(|error| OpsError::failed(doing.as_str(), error.to_string()))?;
+    let store = Store::open(&context.root).map_err(|error| super::stored(&doing, &error))?;
+    let entry = store.lock(&id).map_err(|error| super::stored(&doing, &error))?;
+    let record = entry.read_state().map_err(|error| super::stored(&doing, &error))?;
+    let status = entry.status(Some(&record));
+    if all {
+        signal_all(&doing, &record, signal)?;
+        if status == Status::Stopped {
+            return Ok(());
+        }
+    }
+    if status != Status::Created && status != Status::Running {
+        return Err(OpsError::failed(doing, "container not running"));
+    }
+    let process =
+        record.process.ok_or_else(|| OpsError::failed(doing.as_str(), "container not running"))?;
+    let init = process
+        .open()
+        .map_err(|error| OpsError::failed(doing.as_str(), format!("reach init: {error:?}")))?
+        .ok_or_else(|| OpsError::failed(doing.as_str(), "container not running"))?;
+    match process::signal(init.as_fd(), signal) {
+        Ok(()) => {}
+        Err(Errno::ESRCH) => {
+            return Err(OpsError::failed(doing, "container not running: no such process"));
+        }
+        Err(error) => {
+            return Err(OpsError::failed(doing, format!("send signal {signal}: {error:?}")));
+        }
+    }
+    record::plain(EventKind::Killed, &id, &record.level, &record.plan_digest);
+    Ok(())
 }
+
+/// Signals every process in the control group, beside init.
+fn signal_all(doing: &str, record: &Record, signal: i32) -> Result<()> {
+    let Ok(saved) = serde_json::from_value::<SavedCgroup>(record.cgroup.clone()) else {
+        return Ok(());
+    };
+    let failed = |error: &dyn std::error::Error| OpsError::because(doing, error);
+    let hierarchies = Hierarchies::open().map_err(|error| failed(&error))?;
+    let Ok(cgroup) = Cgroup::open(&saved, &hierarchies) else { return Ok(()) };
+    if signal == libc::SIGKILL {
+        return cgroup.kill_all().map_err(|error| failed(&error));
+    }
+    let init = record.process.map(crate::store::ProcessId::pid);
+    for pid in cgroup.pids().map_err(|error| failed(&error))? {
+        if Some(pid) != init
+            && let Some(pid) = rustix::process::Pid::from_raw(pid)
+            && let Ok(process) =
+                rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+        {
+            let _ = process::signal(process.as_fd(), signal);
+        }
+    }
+    Ok(())
+}
+
+/// Names of signals, by number from 1.
+const NAMES: [&str; 31] = [
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
+    "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
+    "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+];
+
+/// Other names of the same.
+const ALIASES: [(&str, i32); 4] = [("IOT", 6), ("CLD", 17), ("POLL", 29), ("UNUSED", 31)];
+
+/// First and last signal without a meaning of its own, as the C library counts them.
+const RTMIN: i32 = 34;
+const RTMAX: i32 = 64;
 
 /// Reads a signal as people write it: `9`, `KILL`, `SIGKILL`, `sigkill`, `RTMIN+3`.
 ///
 /// # Errors
 /// A sentence that says what is accepted.
 pub fn parse_signal(text: &str) -> std::result::Result<i32, String> {
-    Err(format!("unknown signal `{text}`"))
+    let unknown = || {
+        format!(
+            "unknown signal `{text}`: give a number from 1 to 64, or a name such as TERM, SIGKILL or RTMIN+3"
+        )
+    };
+    if let Ok(number) = text.parse::<i32>() {
+        return if (1..=RTMAX).contains(&number) { Ok(number) } else { Err(unknown()) };
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    if let Some(index) = NAMES.iter().position(|known| *known == name) {
+        return i32::try_from(index.saturating_add(1)).map_err(|_| unknown());
+    }
+    if let Some((_, number)) = ALIASES.iter().find(|(known, _)| *known == name) {
+        return Ok(*number);
+    }
+    let offset = |rest: &str| if rest.is_empty() { Some(0) } else { rest.parse::<i32>().ok() };
+    let number = if let Some(rest) = name.strip_prefix("RTMIN") {
+        offset(rest).map(|offset| RTMIN.saturating_add(offset))
+    } else {
+        let rest = name.strip_prefix("RTMAX").ok_or_else(unknown)?;
+        offset(rest).map(|offset| RTMAX.saturating_add(offset))
+    };
+    number.filter(|number| (RTMIN..=RTMAX).contains(number)).ok_or_else(unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_may_be_written_in_every_usual_way() {
+        for text in ["9", "KILL", "SIGKILL", "sigkill", "kill"] {
+            assert_eq!(parse_signal(text), Ok(9), "{text}");
+        }
+        assert_eq!(parse_signal("RTMIN+3"), Ok(37));
+        assert_eq!(parse_signal("SIGRTMAX-1"), Ok(63));
+        assert_eq!(parse_signal("WINCH"), Ok(28));
+    }
+
+    #[test]
+    fn what_is_no_signal_is_refused() {
+        for text in ["0", "65", "-1", "", "SIG", "RTMIN+99", "RTMINX", "KILLS"] {
+            assert!(parse_signal(text).is_err(), "{text}");
+        }
+    }
 }

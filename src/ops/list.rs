@@ -1,6 +1,8 @@
 //! `list`: every container below the state root.
 
+use super::state::user_name;
 use super::{Context, Result};
+use crate::store::{Status, Store, StoredState};
 
 /// One line of `list`, in runc's field names.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -29,6 +31,41 @@ pub struct ListItem {
 /// # Errors
 /// When the state root itself cannot be read.
 pub fn list(context: &Context) -> Result<Vec<ListItem>> {
-    let _ = context;
-    Ok(Vec::new())
+    let store = Store::open(&context.root).map_err(|error| super::stored("list", &error))?;
+    let listed = store.list().map_err(|error| super::stored("list", &error))?;
+    Ok(listed
+        .into_iter()
+        .map(|(id, state)| match state {
+            Ok(state) => item(id.as_str(), state),
+            Err(_) => unknown(id.as_str(), "unknown".to_owned()),
+        })
+        .collect())
+}
+
+fn item(id: &str, state: StoredState) -> ListItem {
+    let Some(record) = state.record else { return unknown(id, state.status.to_string()) };
+    let alive = state.status == Status::Created || state.status == Status::Running;
+    ListItem {
+        oci_version: record.oci_version,
+        id: id.to_owned(),
+        pid: record.process.filter(|_| alive).map_or(0, crate::store::ProcessId::pid),
+        status: state.status.to_string(),
+        bundle: record.bundle.display().to_string(),
+        rootfs: record.rootfs.display().to_string(),
+        created: record.created,
+        owner: user_name(record.owner),
+    }
+}
+
+fn unknown(id: &str, status: String) -> ListItem {
+    ListItem {
+        oci_version: String::new(),
+        id: id.to_owned(),
+        pid: 0,
+        status,
+        bundle: String::new(),
+        rootfs: String::new(),
+        created: String::new(),
+        owner: String::new(),
+    }
 }

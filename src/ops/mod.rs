@@ -6,8 +6,11 @@ mod error;
 mod explain;
 mod kill;
 mod list;
+mod pid_file;
 mod prepare;
+mod record;
 mod run;
+mod signals;
 mod start;
 mod state;
 pub mod try_out;
@@ -40,6 +43,18 @@ pub const DEFAULT_ROOT: &str = "/run/casemate";
 
 /// The policy file of the host's administrator.
 pub const POLICY_FILE: &str = "/etc/casemate/policy.toml";
+
+/// Where ranges of host ids are registered: one place for the host, whatever `--root` is.
+pub const RANGES: &str = "/run/casemate/.ranges";
+
+/// An error of the store, with its remedy.
+fn stored(doing: &str, error: &crate::store::StoreError) -> OpsError {
+    let failed = OpsError::because(doing, error);
+    match error.hint() {
+        Some(hint) => failed.hint(hint),
+        None => failed,
+    }
+}
 
 /// What an operation gives.
 pub type Result<T> = std::result::Result<T, OpsError>;

@@ -1,1 +1,160 @@
-//! From a bundle to a plan: the part that `create`, `run` and `explain` share.
+//! From a bundle to a plan: the part that `create`, `run` and `explain` share. It creates
+//! nothing.
+
+use std::path::Path;
+
+use super::{Context, OpsError, Result};
+use crate::cgroup::Hierarchies;
+use crate::host::bundle::Bundle;
+use crate::host::{namespaces, policy_file, probe};
+use crate::plan::build::{self, CreateOptions, Inputs};
+use crate::plan::cgroup::{self, CgroupPlan, CgroupRequest, StandardDevices};
+use crate::plan::{self, LaunchPlan};
+use crate::policy::{self, Judged, Level, Policy};
+use crate::seccomp::{self, Abi, Baseline, Compiled, SetIdBits};
+use crate::spec::{self, Config};
+
+/// A bundle that was judged, and what will be done with it.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// The bundle.
+    pub bundle: Bundle,
+    /// The specification, after the policy.
+    pub judged: Judged,
+    /// What will be done.
+    pub plan: LaunchPlan,
+    /// The plan as it is stored.
+    pub document: Vec<u8>,
+    /// The digest of that.
+    pub digest: String,
+    /// The root file system's path, for the state.
+    pub rootfs: String,
+    /// The host's control groups.
+    pub hierarchies: Hierarchies,
+}
+
+/// Reads, checks and judges a bundle, and builds its plan.
+pub(super) fn prepare(
+    context: &Context,
+    doing: &str,
+    bundle: &Path,
+    options: CreateOptions,
+) -> Result<Prepared> {
+    let policy = load_policy(context, doing)?;
+    if context.systemd_cgroup {
+        return Err(OpsError::failed(
+            doing,
+            "--systemd-cgroup: this version has no systemd driver",
+        )
+        .hint("set the engine's cgroup manager to `cgroupfs`"));
+    }
+    let bundle = Bundle::open(bundle).map_err(|error| OpsError::because(doing, &error))?;
+    let config = read(doing, &bundle, policy.level)?;
+    let facts = probe::kernel_facts(config.spec(), &bundle)
+        .map_err(|error| OpsError::because(doing, &error).hint(error.hint()))?;
+    let judged = policy::judge(&policy, config.spec(), &namespaces::found(&facts))
+        .map_err(|refusals| OpsError::refused(doing, &refusals))?;
+    let hierarchies = Hierarchies::open().map_err(|error| OpsError::because(doing, &error))?;
+    let mut notes = Vec::new();
+    let cgroup = cgroup_plan(doing, &judged, &hierarchies, &mut notes)?;
+    let filter = filter(doing, &judged, &mut notes)?;
+    let rootfs = facts.rootfs.path.as_str().to_owned();
+    let joins_v1 = cgroup.settings.iter().filter(|setting| !setting.is_default).any(|setting| {
+        matches!(cgroup::choose(setting, hierarchies.facts()), Some(cgroup::Chosen::V1 { .. }))
+    });
+    let bundle_path = bundle.path().to_str().unwrap_or_default();
+    let inputs = Inputs {
+        judged: &judged,
+        facts: &facts,
+        cgroup,
+        filter,
+        options,
+        bundle: bundle_path,
+        joins_v1,
+        notes,
+    };
+    let plan = build::build(inputs).map_err(|faults| OpsError::faulty(doing, &faults))?;
+    let document = plan.to_json().map_err(|error| OpsError::because(doing, &error))?;
+    let digest = plan::digest(&document);
+    Ok(Prepared { bundle, judged, plan, document, digest, rootfs, hierarchies })
+}
+
+fn load_policy(context: &Context, doing: &str) -> Result<Policy> {
+    let text = policy_file::read(context.policy.as_deref())
+        .map_err(|error| OpsError::because(doing, &error))?;
+    let Some((file, text)) = text else { return Ok(Policy::default()) };
+    policy::parse(&file, &text).map_err(|error| OpsError::because(doing, &error))
+}
+
+/// Parses and checks config.json; everything that this version cannot apply is a refusal.
+fn read(doing: &str, bundle: &Bundle, level: Level) -> Result<Config> {
+    let config = spec::parse(bundle.config())
+        .map_err(|errors| listed(doing, errors.iter().map(ToString::to_string)))?;
+    let mut faults: Vec<String> = config.not_applied().iter().map(ToString::to_string).collect();
+    // The specification has unknown properties ignored; a level that promises something cannot.
+    if level == Level::Hardened {
+        faults.extend(config.unknown().iter().map(ToString::to_string));
+    }
+    faults.extend(spec::check(config.spec()).iter().map(ToString::to_string));
+    if faults.is_empty() { Ok(config) } else { Err(listed(doing, faults.into_iter())) }
+}
+
+/// All faults of config.json: the first one in the sentence, the others as facts.
+fn listed(doing: &str, mut faults: impl Iterator<Item = String>) -> OpsError {
+    let first = faults.next().unwrap_or_default();
+    let mut error = OpsError::failed(doing, format!("config.json {first}"));
+    error.facts.extend(faults.take(8).map(|fault| ("also", fault)));
+    error.fact("undone", "nothing was created")
+}
+
+fn cgroup_plan(
+    doing: &str,
+    judged: &Judged,
+    hierarchies: &Hierarchies,
+    notes: &mut Vec<String>,
+) -> Result<CgroupPlan> {
+    let linux = judged.spec.linux().as_ref();
+    let request = CgroupRequest {
+        resources: linux.and_then(|linux| linux.resources().as_ref()),
+        cgroups_path: linux.and_then(|linux| linux.cgroups_path().as_deref()),
+        default_pids_limit: judged.pids_limit,
+        standard_devices: match judged.level {
+            Level::Hardened => StandardDevices::Open,
+            Level::Audit => StandardDevices::OpenAndMakeAny,
+        },
+    };
+    let all = |errors: Vec<cgroup::CgroupPlanError>| {
+        listed(doing, errors.into_iter().map(|error| error.to_string()))
+    };
+    let plan = cgroup::build_cgroup_plan(&request).map_err(all)?;
+    let degraded = cgroup::check_enforceable(&plan, hierarchies.facts()).map_err(all)?;
+    notes.extend(
+        plan.notes.iter().chain(&degraded).map(|note| format!("{}: {}", note.at, note.why)),
+    );
+    Ok(plan)
+}
+
+fn filter(
+    doing: &str,
+    judged: &Judged,
+    notes: &mut Vec<String>,
+) -> Result<Option<seccomp::Program>> {
+    let profile = judged.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
+    let native = Abi::native().ok_or_else(|| {
+        OpsError::failed(doing, "seccomp: there is no table of system calls for this processor")
+    })?;
+    let mut request = seccomp::Request::new(profile, native);
+    if judged.level == Level::Audit {
+        request.baseline = Baseline::Off;
+    } else if build::has_writable_mapped_mount(&judged.spec, judged.own_range) {
+        request.set_id_bits = SetIdBits::Denied;
+    }
+    let compiled = seccomp::compile(&request).map_err(|error| {
+        OpsError::failed(doing, format!("config.json {error}"))
+            .fact("undone", "nothing was created")
+    })?;
+    Ok(compiled.map(|Compiled { program, warnings, .. }| {
+        notes.extend(warnings.iter().map(ToString::to_string));
+        program
+    }))
+}

@@ -1,12 +1,44 @@
 //! `start`: lets a created container become its program.
 
-use super::{Context, OpsError, Result};
+use std::os::fd::AsFd;
+
+use super::create::launch_error;
+use super::{Context, OpsError, Result, record};
+use crate::audit::EventKind;
+use crate::engine;
+use crate::plan::LaunchPlan;
+use crate::spec::id::ContainerId;
+use crate::store::{START_SOCKET, Status, Store};
+use crate::sys::socket;
 
 /// Starts a created container.
 ///
 /// # Errors
 /// Why not: no such container, not created, or what init reported.
 pub fn start(context: &Context, id: &str) -> Result<()> {
-    let _ = context;
-    Err(OpsError::failed(format!("start `{id}`"), "not built"))
+    let doing = format!("start `{id}`");
+    let id = ContainerId::parse(id)
+        .map_err(|error| OpsError::failed(doing.as_str(), error.to_string()))?;
+    let store = Store::open(&context.root).map_err(|error| super::stored(&doing, &error))?;
+    let entry = store.lock(&id).map_err(|error| super::stored(&doing, &error))?;
+    let record = entry.read_state().map_err(|error| super::stored(&doing, &error))?;
+    let status = entry.status(Some(&record));
+    if status != Status::Created {
+        return Err(OpsError::failed(
+            doing,
+            format!("cannot start a container that is {status}, only one that is created"),
+        ));
+    }
+    let document = entry.read_plan().map_err(|error| super::stored(&doing, &error))?;
+    let plan = LaunchPlan::from_json(&document)
+        .map_err(|error| OpsError::because(doing.as_str(), &error))?;
+    let socket = socket::connect_in(entry.dir(), START_SOCKET).map_err(|error| {
+        OpsError::failed(doing.as_str(), format!("reach the waiting init: {error:?}"))
+            .hint("delete the container, and create it again")
+    })?;
+    // From here on it counts as running: a second start finds no socket.
+    entry.unlink_start_socket().map_err(|error| super::stored(&doing, &error))?;
+    engine::start(socket.as_fd(), &plan).map_err(|error| launch_error(&doing, &error))?;
+    record::event(EventKind::Started, &id, &plan, &record.plan_digest);
+    Ok(())
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Context, OpsError, Result};
+use crate::spec::id::ContainerId;
+use crate::store::{Status, Store};
 
 /// The state document. Spec: runtime-spec, runtime.md, "State".
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -33,6 +35,41 @@ pub struct StateDocument {
 /// # Errors
 /// No such container, or a record that cannot be read.
 pub fn state(context: &Context, id: &str) -> Result<StateDocument> {
-    let _ = context;
-    Err(OpsError::failed(format!("state `{id}`"), "not built"))
+    let doing = format!("state `{id}`");
+    let id = ContainerId::parse(id)
+        .map_err(|error| OpsError::failed(doing.as_str(), error.to_string()))?;
+    let store = Store::open(&context.root).map_err(|error| super::stored(&doing, &error))?;
+    let stored = store.read(&id).map_err(|error| super::stored(&doing, &error))?;
+    let Some(record) = stored.record else {
+        return Err(OpsError::failed(doing, format!("container is {}", stored.status))
+            .hint("its creation was cut short; use `delete --force`"));
+    };
+    let alive = stored.status == Status::Created || stored.status == Status::Running;
+    let pid = record.process.filter(|_| alive).map_or(0, crate::store::ProcessId::pid);
+    Ok(StateDocument {
+        oci_version: record.oci_version,
+        id: id.as_str().to_owned(),
+        pid,
+        status: stored.status.to_string(),
+        bundle: record.bundle.display().to_string(),
+        rootfs: record.rootfs.display().to_string(),
+        created: record.created,
+        annotations: record.annotations,
+        owner: user_name(record.owner),
+    })
+}
+
+/// The name of a user of the host. Without one, the number.
+pub(super) fn user_name(uid: u32) -> String {
+    if uid == 0 {
+        return "root".to_owned();
+    }
+    let found = std::fs::read_to_string("/etc/passwd").ok().and_then(|text| {
+        text.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let (name, _, id) = (fields.next()?, fields.next()?, fields.next()?);
+            (id.parse() == Ok(uid)).then(|| name.to_owned())
+        })
+    });
+    found.unwrap_or_else(|| uid.to_string())
 }

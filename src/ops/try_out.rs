@@ -1,7 +1,15 @@
 //! `try`: the main job on an embedded bundle, attacked from inside and looked at from outside.
+//!
+//! The commands are run as anyone would run them, by this same program: nothing here knows
+//! more of the runtime than its command line.
 
-use super::{Context, OpsError, Result};
-use crate::selftest::Report;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use super::{Context, OpsError, RANGES, Result};
+use crate::selftest::{Finding, Promise, Report, answers, bundle, outside};
 
 /// What `try` is asked for.
 #[derive(Debug, Clone, Default)]
@@ -10,11 +18,141 @@ pub struct TryRequest {
     pub weaken: Option<String>,
 }
 
+/// How long the attempts inside may take together.
+const PATIENCE: Duration = Duration::from_secs(90);
+
 /// Runs the self-test and reports what held.
 ///
 /// # Errors
 /// When the container could not even be started.
 pub fn try_out(context: &Context, request: &TryRequest) -> Result<Report> {
-    let _ = (context, request);
-    Err(OpsError::failed("try", "not built"))
+    let place = Place::make().map_err(|error| OpsError::because("try", &error))?;
+    bundle::build(&place.dir).map_err(|error| OpsError::because("try: make a bundle", &error))?;
+    let watched = [place.dir.as_path(), Path::new(RANGES)];
+    let before = observe(&watched, &place.id)?;
+    let mut findings = attack(context, request, &place)?;
+    let after = observe(&watched, &place.id)?;
+    findings.extend(before.compare(&after));
+    let absent = vec![(Promise::P6, "this version has no `exec`".to_owned())];
+    Ok(Report::new(findings, absent))
+}
+
+fn observe(watched: &[&Path], tag: &str) -> Result<outside::Host> {
+    outside::Host::observe(watched, tag)
+        .map_err(|error| OpsError::because("try: look at the host", &error))
+}
+
+/// A directory of our own, gone when dropped.
+struct Place {
+    dir: PathBuf,
+    id: String,
+}
+
+impl Place {
+    fn make() -> io::Result<Self> {
+        let id = format!("casemate-try-{}", std::process::id());
+        let dir = std::env::temp_dir().join(&id);
+        std::fs::create_dir(&dir)?;
+        std::fs::create_dir(dir.join("state"))?;
+        std::os::unix::fs::chown(&dir, None, None)?;
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(dir.join("state"), private)?;
+        Ok(Self { dir, id })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// One command of this very program.
+fn command(context: &Context, request: &TryRequest, place: &Place) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("--root").arg(place.dir.join("state"));
+    if let Some(policy) = &context.policy {
+        command.arg("--policy").arg(policy);
+    }
+    if let Some(weaken) = &request.weaken {
+        command.env("CASEMATE_SKIP", weaken);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+fn done(what: &str, output: io::Result<Output>) -> Result<String> {
+    let output = output.map_err(|error| OpsError::because(format!("try: {what}"), &error))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+    Err(OpsError::failed(format!("try: {what}"), said))
+}
+
+/// Creates the container, starts it, collects what it attempted, and removes it.
+fn attack(context: &Context, request: &TryRequest, place: &Place) -> Result<Vec<Finding>> {
+    let explained = done(
+        "explain",
+        command(context, request, place)
+            .args(["explain", "--json", "--bundle"])
+            .arg(&place.dir)
+            .output(),
+    )?;
+    let mut child = command(context, request, place)
+        .args(["create", "--bundle"])
+        .arg(&place.dir)
+        .arg(&place.id)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| OpsError::because("try: create", &error))?;
+    let collected = collect(context, request, place, &mut child, &explained);
+    drop(child.stdin.take());
+    let deleted = done(
+        "delete",
+        command(context, request, place).args(["delete", "--force", &place.id]).output(),
+    );
+    let findings = collected?;
+    deleted.map(|_| findings)
+}
+
+fn collect(
+    context: &Context,
+    request: &TryRequest,
+    place: &Place,
+    child: &mut Child,
+    explained: &str,
+) -> Result<Vec<Finding>> {
+    let failed = |error: &io::Error| OpsError::because("try: create", error);
+    let created = child.wait().map_err(|error| failed(&error))?;
+    if !created.success() {
+        let mut said = String::new();
+        if let Some(mut stderr) = child.stderr.take() {
+            let _ = io::Read::read_to_string(&mut stderr, &mut said);
+        }
+        return Err(OpsError::failed("try: create", said.trim().replace('\n', "; ")));
+    }
+    let state =
+        done("state", command(context, request, place).args(["state", &place.id]).output())?;
+    let state: serde_json::Value =
+        serde_json::from_str(&state).map_err(|error| OpsError::because("try: state", &error))?;
+    let pid = state.get("pid").and_then(serde_json::Value::as_i64).unwrap_or(0);
+    let pid = i32::try_from(pid).unwrap_or(0);
+    done("start", command(context, request, place).args(["start", &place.id]).output())?;
+    let stdout = child.stdout.take().ok_or_else(|| OpsError::failed("try", "no output"))?;
+    let answers = answers::read(&stdout, PATIENCE).map_err(|error| failed(&error))?;
+    let mut findings = outside::observe(pid);
+    findings.extend(answers.findings());
+    findings.push(outside::digests(&digest_of(explained, "/digest"), &{
+        let of_state = state.pointer("/annotations/org.casemate.plan.digest");
+        of_state.and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    }));
+    Ok(findings)
+}
+
+fn digest_of(document: &str, pointer: &str) -> String {
+    let value: serde_json::Value = serde_json::from_str(document).unwrap_or_default();
+    value.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
 }

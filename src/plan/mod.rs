@@ -14,6 +14,7 @@ pub mod mount;
 mod mounts;
 pub mod names;
 mod process;
+mod terms;
 pub mod text;
 
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Mount};
 use super::build::PlanError;
 use super::mount::{DevTree, DeviceNode, Filesystem, FsOption, MountAttributes};
 use super::text::{HostPath, RootedPath, Text};
-use crate::spec::mount_options::{Bind, MountOptions, PropagationMode};
+use crate::spec::mount_options::{Bind, MountOptions, PropagationMode, SuperblockFlag};
 use crate::sys::flags::mount_attr;
 
 /// A mount of the bundle, ready to become steps.
@@ -170,7 +170,10 @@ fn texts(options: &MountOptions) -> Result<Vec<FsOption>, String> {
     for (key, value) in &options.data {
         data.push((text(key)?, value.as_deref().map(text).transpose()?));
     }
-    for flag in &options.superblock {
+    // Read-only is a flag of our mount: the file system itself must be writable while it is
+    // furnished, and may be shared with other mounts of it.
+    let kept = options.superblock.iter().filter(|flag| flag.flag != SuperblockFlag::ReadOnly);
+    for flag in kept {
         if let Some(key) = flag.flag.fsconfig_key(flag.on) {
             data.push((text(key)?, None));
         }

@@ -57,12 +57,13 @@ impl Abi {
         }
     }
 
-    /// Whether an argument has 64 bits. Of 32-bit ABIs only the low half is compared.
+    /// Whether an argument has 64 bits. Of 32-bit ABIs, as libseccomp counts x32 too, only the
+    /// low half is compared.
     #[must_use]
     pub const fn is_wide(self) -> bool {
         match self {
-            Self::X86_64 | Self::X32 | Self::Aarch64 | Self::Riscv64 => true,
-            Self::X86 | Self::Arm => false,
+            Self::X86_64 | Self::Aarch64 | Self::Riscv64 => true,
+            Self::X86 | Self::X32 | Self::Arm => false,
         }
     }
 
@@ -77,6 +78,14 @@ impl Abi {
             Self::Arm => &[Self::Arm],
             Self::Riscv64 => &[Self::Riscv64],
         }
+    }
+
+    /// The ABI of a call as a filter sees it.
+    pub(crate) fn of_call(arch: u32, number: u32) -> Option<Self> {
+        if arch == Self::X32.audit_arch() && number >= X32_BIT && number != u32::MAX {
+            return Some(Self::X32);
+        }
+        Self::ALL.into_iter().find(|abi| abi.audit_arch() == arch)
     }
 
     /// The ABI that a profile means, `None` for one that there is no table for.

@@ -251,7 +251,7 @@ impl<'a> Writer<'a> {
     fn write_test(&mut self, atom: Atom, yes: NodeId, no: NodeId) -> Result<usize, SeccompError> {
         let comparison = comparison(atom.compare);
         let (yes, no) = if comparison.turned { (no, yes) } else { (yes, no) };
-        let [yes, no] = [yes, no].map(|child| self.joined(atom, child));
+        let [yes, no] = [yes, no].map(|child| self.past_load(atom, child));
         let spot = self.write_if(comparison.code, comparison.k, yes, no)?;
         match (comparison.mask, spot) {
             (Some(k), _) => self.push(Instruction { code: AND, jt: 0, jf: 0, k }),
@@ -261,7 +261,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Past the child's load, if it is not needed.
-    fn joined(&self, atom: Atom, child: NodeId) -> Target {
+    fn past_load(&self, atom: Atom, child: NodeId) -> Target {
         let body = self.spots.get(child.index()).and_then(|spot| spot.body);
         match body {
             Some(body) if self.keeps(atom, child) => Target::Code(body),

@@ -1,5 +1,7 @@
 //! Comparisons of arguments: as rules state them, and as the words that a program can load.
 
+use std::fmt;
+
 use oci_spec::runtime::LinuxSeccompOperator as Operator;
 
 /// Every bit of a low half.
@@ -176,6 +178,32 @@ impl Width {
         match self {
             Self::Wide => u64::MAX,
             Self::Low => LOW,
+        }
+    }
+}
+
+impl fmt::Display for Test {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is = if self.negated { "is not" } else { "is" };
+        match self.compare {
+            Compare::Masked { mask: u64::MAX, value } => {
+                write!(f, "argument {} {is} {value:#x}", self.arg)
+            }
+            Compare::Masked { mask: LOW, value } => {
+                write!(f, "argument {}, low half, {is} {value:#x}", self.arg)
+            }
+            Compare::Masked { mask, value: 0 } => {
+                let has = if self.negated { "some" } else { "none" };
+                write!(f, "argument {} has {has} of the bits {mask:#x}", self.arg)
+            }
+            Compare::Masked { mask, value } => {
+                write!(f, "argument {} & {mask:#x} {is} {value:#x}", self.arg)
+            }
+            Compare::AtLeast { value, wide } => {
+                let half = if wide { "" } else { ", low half," };
+                let than = if self.negated { "below" } else { "at least" };
+                write!(f, "argument {}{half} is {than} {value:#x}", self.arg)
+            }
         }
     }
 }

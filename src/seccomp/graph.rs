@@ -3,7 +3,8 @@
 //! A node's successors always have smaller ids than itself.
 
 use super::action::Action;
-use super::condition::{Atom, MAX_STEPS, Next, Test};
+use super::condition::{Atom, MAX_STEPS, Next, Test, WordCompare};
+use super::program::Program;
 
 /// A node of a [`Graph`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +26,24 @@ pub(crate) enum Node {
     Test { atom: Atom, yes: NodeId, no: NodeId },
 }
 
+impl Node {
+    fn bucket(self) -> usize {
+        let mixed = match self {
+            Self::Return(action) => action.to_ret(),
+            Self::Test { atom, yes, no } => {
+                let (tag, a, b) = match atom.compare {
+                    WordCompare::Masked { mask, value } => (1, mask, value),
+                    WordCompare::AtLeast(value) => (2, value, 0),
+                };
+                [u32::from(atom.word), a, b, yes.0, no.0]
+                    .into_iter()
+                    .fold(tag, |hash: u32, part| (hash ^ part).wrapping_mul(0x9e37_79b1))
+            }
+        };
+        usize::try_from(mixed.wrapping_mul(0x9e37_79b1) >> 24).unwrap_or_default()
+    }
+}
+
 /// A list of tests that must all hold, and the answer if they do.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arm<'a> {
@@ -37,10 +56,28 @@ pub(crate) struct Arm<'a> {
 const BUDGET: u32 = 160;
 
 /// All decisions of one program.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Graph {
     nodes: Vec<Node>,
     roots: Vec<NodeId>,
+    /// For each hash, the newest node that has it.
+    heads: [Option<NodeId>; BUCKETS],
+    /// For each node, the next older one of the same hash.
+    older: Vec<Option<NodeId>>,
+}
+
+/// A power of two, about as many as an ordinary program has nodes.
+const BUCKETS: usize = 256;
+
+impl Default for Graph {
+    fn default() -> Self {
+        Self {
+            nodes: Vec::with_capacity(BUCKETS),
+            roots: Vec::new(),
+            heads: [None; BUCKETS],
+            older: Vec::with_capacity(BUCKETS),
+        }
+    }
 }
 
 impl Graph {
@@ -94,7 +131,7 @@ impl Graph {
         let root = match walk.from(Place { arm: 0, test: 0, step: 0 }) {
             Some(node) => node,
             None => {
-                self.nodes.truncate(before);
+                self.forget(before);
                 self.plain(arms, otherwise)
             }
         };
@@ -143,12 +180,35 @@ impl Graph {
         }
     }
 
+    /// Stops one past what a program can hold: whoever asks for the size learns that it is too
+    /// much, and nobody waits for more.
     fn intern(&mut self, node: Node) -> NodeId {
-        let place = self.nodes.iter().rposition(|known| *known == node).unwrap_or_else(|| {
-            self.nodes.push(node);
-            self.nodes.len() - 1
-        });
-        NodeId(u32::try_from(place).unwrap_or(u32::MAX))
+        if self.nodes.len() > Program::MAX {
+            return NodeId(0);
+        }
+        let Some(head) = self.heads.get_mut(node.bucket()) else { return NodeId(0) };
+        let mut known = *head;
+        while let Some(id) = known {
+            if self.nodes.get(id.index()) == Some(&node) {
+                return id;
+            }
+            known = self.older.get(id.index()).copied().flatten();
+        }
+        let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+        self.older.push(head.replace(id));
+        self.nodes.push(node);
+        id
+    }
+
+    /// Forgets the nodes after the first `count`.
+    fn forget(&mut self, count: usize) {
+        while self.nodes.len() > count {
+            let older = self.older.pop().flatten();
+            let bucket = self.nodes.pop().map_or(0, Node::bucket);
+            if let Some(head) = self.heads.get_mut(bucket) {
+                *head = older;
+            }
+        }
     }
 }
 

@@ -141,7 +141,7 @@ impl Ruling {
     /// stays; where it named none, ENOSYS wins, for libraries fall back on it.
     fn raised(self, denial: Self) -> Self {
         let (own, other) = (self.action.strictness(), denial.action.strictness());
-        let unnamed = matches!(self.origin, Origin::Default | Origin::Newer);
+        let unnamed = self.origin == Origin::Default;
         let falls_back = unnamed && denial.action == Action::Errno(errno::ENOSYS);
         if other > own || (other == own && falls_back) { denial } else { self }
     }
@@ -242,7 +242,7 @@ impl Chain {
 }
 
 impl AbiRules {
-    fn entry(&self, nr: u32) -> Entry {
+    pub(crate) fn entry(&self, nr: u32) -> Entry {
         let entry = self.blocks.iter().find_map(|block| {
             let offset = usize::try_from(nr.checked_sub(block.first)?).ok()?;
             block.entries.get(offset).copied()

@@ -2,13 +2,14 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::inside::field;
 use super::outcome::{Expect, Finding, Outcome, Promise, errno};
 use super::probes::beyond;
-use crate::sys::attempt::owner_of;
+use crate::sys::ns;
 
 use Promise::{P1, P2, P4, P5, P6, P7, P8};
 
@@ -85,7 +86,7 @@ fn shared_namespaces(dir: &Path) -> Finding {
 fn mount_owner(dir: &Path) -> Finding {
     let what = "own the mount namespace";
     let ours = || -> io::Result<bool> {
-        let owner = owner_of(File::open(dir.join("ns/mnt"))?).map_err(io::Error::from)?;
+        let owner = ns::owner(File::open(dir.join("ns/mnt"))?.as_fd()).map_err(io::Error::from)?;
         let owner = File::from(owner).metadata()?;
         let here = fs::metadata("/proc/self/ns/user")?;
         Ok((owner.dev(), owner.ino()) == (here.dev(), here.ino()))

@@ -29,6 +29,10 @@ enum Missing {
 
 /// Opens a directory that must be safe; `None` if there is none.
 pub(super) fn find(path: &Path) -> Result<Option<OwnedFd>, StoreError> {
+    // The walk of an empty path would end where it begins, in the current directory.
+    if path.as_os_str().is_empty() {
+        return Err(StoreError::RootKind { path: path.to_owned() });
+    }
     // The usual path has no link in it: one call then does the whole walk.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let direct = rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS);
@@ -175,6 +179,12 @@ mod tests {
         assert!(find(&root).is_ok());
         chown(&root, Some(12345), None).unwrap();
         assert!(said(&root).ends_with("belongs to uid 12345, not to us (uid 0)"));
+    }
+
+    #[test]
+    fn an_empty_path_is_not_the_current_directory() {
+        assert!(matches!(find(Path::new("")), Err(StoreError::RootKind { .. })));
+        assert!(matches!(make(Path::new("")), Err(StoreError::RootKind { .. })));
     }
 
     #[test]

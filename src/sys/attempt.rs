@@ -10,7 +10,7 @@ pub mod calls;
 
 use std::ffi::CStr;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -228,21 +228,4 @@ pub fn unshare_by_i386(flags: i32) -> Result<()> {
         let _ = flags;
         Err(Errno::ENOSYS)
     }
-}
-
-/// The user namespace that owns the namespace behind a descriptor.
-///
-/// # Errors
-/// `EPERM` if the owner is outside of the caller's user namespace.
-///
-/// Reference: ioctl_ns(2), `NS_GET_USERNS`.
-pub fn owner_of(namespace: impl AsFd) -> Result<OwnedFd> {
-    const NS_GET_USERNS: libc::c_ulong = 0xb701;
-    // SAFETY: takes no pointer; the descriptor is borrowed for the call.
-    let fd = unsafe { libc::ioctl(namespace.as_fd().as_raw_fd(), NS_GET_USERNS) };
-    if fd < 0 {
-        return Err(Errno::last());
-    }
-    // SAFETY: the kernel made this descriptor for us just now; nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -15,6 +15,7 @@ pub mod ns;
 pub mod process;
 pub mod seccomp;
 pub mod socket;
+pub mod statmount;
 pub mod terminal;
 
 pub use nix::errno::Errno;

@@ -40,8 +40,8 @@ const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
 /// `EPERM` when the owner is out of reach: not this process's, nor below it.
 pub fn owner(namespace: BorrowedFd<'_>) -> Result<OwnedFd> {
     // SAFETY: the request takes no argument; no memory of this process is touched.
-    let ret = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_USERNS) };
-    let raw = check(libc::c_long::from(ret)).map(|fd| RawFd::try_from(fd).unwrap_or(-1))?;
+    let ret = unsafe { libc::syscall(libc::SYS_ioctl, namespace.as_raw_fd(), NS_GET_USERNS) };
+    let raw = check(ret).map(|fd| RawFd::try_from(fd).unwrap_or(-1))?;
     // SAFETY: the kernel just made this descriptor for us, and nobody else knows its number.
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
@@ -52,7 +52,6 @@ pub fn owner(namespace: BorrowedFd<'_>) -> Result<OwnedFd> {
 /// `ENOTTY` if the descriptor is not a namespace.
 pub fn kind(namespace: BorrowedFd<'_>) -> Result<i32> {
     // SAFETY: the request takes no argument; no memory of this process is touched.
-    let ret = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_NSTYPE) };
-    check(libc::c_long::from(ret))?;
-    Ok(ret)
+    let ret = unsafe { libc::syscall(libc::SYS_ioctl, namespace.as_raw_fd(), NS_GET_NSTYPE) };
+    check(ret).map(|kind| i32::try_from(kind).unwrap_or(0))
 }

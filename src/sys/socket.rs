@@ -104,6 +104,8 @@ fn seqpacket() -> Result<OwnedFd> {
 /// Reference: unix(7).
 pub fn listen_in(dir: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
     let socket = seqpacket()?;
+    // The file takes the mode of the socket: nobody else's, whatever the umask is.
+    rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(0o600)).map_err(errno)?;
     rustix::net::bind(&socket, &address_in(dir, name)?).map_err(errno)?;
     rustix::net::listen(&socket, 1).map_err(errno)?;
     Ok(socket)

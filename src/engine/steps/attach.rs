@@ -3,10 +3,9 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{FileType, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 
-use crate::engine::steps::dev;
-use crate::engine::supervisor::Cause;
+use crate::engine::cause::Cause;
 use crate::plan::action::Place;
 use crate::plan::text::RootedPath;
 use crate::sys::flags::mount_attr;
@@ -60,19 +59,20 @@ fn open_real(root: BorrowedFd<'_>, at: &RootedPath) -> Result<OwnedFd, Cause> {
 }
 
 /// What masks are made of: runtime-made, never the image's.
+///
+/// One read-only tmpfs with an empty directory and an empty file, which every mask is a copy of.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Masks {
-    empty: Option<OwnedFd>,
-    null: Option<OwnedFd>,
+    directory: Option<OwnedFd>,
+    file: Option<OwnedFd>,
 }
 
 impl Masks {
     /// Covers what is at `at`, if anything is: a directory with an empty one, anything else
-    /// with a null device.
+    /// with an empty file.
     pub(in crate::engine) fn cover(
         &mut self,
         root: BorrowedFd<'_>,
-        dev: Option<BorrowedFd<'_>>,
         at: &RootedPath,
     ) -> Result<(), Cause> {
         let target = match fd::open_in_root(root, at.as_c_str(), OFlags::PATH) {
@@ -80,43 +80,31 @@ impl Masks {
             Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        let cover = if is_directory(target.as_fd())? {
-            mount::copy_tree(self.empty()?, c"", false)?
-        } else {
-            self.null(dev)?
-        };
-        mount::attach(cover.as_fd(), target.as_fd())?;
+        if self.file.is_none() {
+            self.make()?;
+        }
+        let source = if is_directory(target.as_fd())? { &self.directory } else { &self.file };
+        let source = source.as_ref().ok_or(Errno::EBADF)?;
+        let cover = mount::copy_tree(source.as_fd(), c"", false)?;
+        Ok(mount::attach(cover.as_fd(), target.as_fd())?)
+    }
+
+    fn make(&mut self) -> Result<(), Cause> {
+        let filesystem = NewFilesystem::open(c"tmpfs")?;
+        filesystem.set(c"source", c"mask")?;
+        filesystem.set(c"mode", c"0555")?;
+        filesystem.set(c"nr_inodes", c"3")?;
+        let flags = mount_attr::NOSUID | mount_attr::NODEV | mount_attr::NOEXEC;
+        let tree = filesystem.mount(flags)?;
+        let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
+        rustix::fs::mkdirat(&tree, c"d", Mode::from_raw_mode(0o555)).map_err(errno)?;
+        let make = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        rustix::fs::openat(&tree, c"f", make, Mode::from_raw_mode(0o444)).map_err(errno)?;
+        let readonly = Attributes { set: mount_attr::RDONLY, ..Attributes::default() };
+        mount::set_attributes(tree.as_fd(), false, &readonly)?;
+        self.directory = Some(mount::copy_tree(tree.as_fd(), c"d", false)?);
+        self.file = Some(mount::copy_tree(tree.as_fd(), c"f", false)?);
         Ok(())
-    }
-
-    /// One empty, read-only directory that all masked directories share.
-    fn empty(&mut self) -> Result<BorrowedFd<'_>, Cause> {
-        if self.empty.is_none() {
-            let filesystem = NewFilesystem::open(c"tmpfs")?;
-            filesystem.set(c"source", c"mask")?;
-            filesystem.set(c"mode", c"0555")?;
-            filesystem.set(c"nr_inodes", c"1")?;
-            let flags =
-                mount_attr::RDONLY | mount_attr::NOSUID | mount_attr::NODEV | mount_attr::NOEXEC;
-            self.empty = Some(filesystem.mount(flags)?);
-        }
-        self.empty.as_ref().map(AsFd::as_fd).ok_or_else(|| Errno::EBADF.into())
-    }
-
-    /// A copy of our own null device's mount: character device 1:3, on a tmpfs we made.
-    fn null(&mut self, dev: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Cause> {
-        if dev.is_none() && self.null.is_none() {
-            self.null = Some(dev::null_only()?);
-        }
-        let holder = dev.or(self.null.as_ref().map(AsFd::as_fd)).ok_or(Errno::EBADF)?;
-        let flags = OFlags::PATH | OFlags::NOFOLLOW;
-        let null = fd::open_beneath(holder, c"null", flags)?;
-        let stat = rustix::fs::fstat(&null).map_err(|e| Errno::from_raw(e.raw_os_error()))?;
-        let device = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
-        if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice || device != (1, 3) {
-            return Err(Cause::with_detail(Errno::EINVAL, "null is not device 1:3".to_owned()));
-        }
-        Ok(mount::copy_tree(null.as_fd(), c"", false)?)
     }
 }
 

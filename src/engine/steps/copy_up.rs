@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
 
-use crate::engine::supervisor::Cause;
+use crate::engine::cause::Cause;
 use crate::plan::text::RootedPath;
 use crate::sys::{Errno, fd};
 

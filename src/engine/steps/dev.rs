@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 
 use super::mount::tmpfs;
-use crate::engine::supervisor::{Cause, Ids};
+use crate::engine::cause::{Cause, Ids};
 use crate::plan::mount::{DevTree, DeviceNode, MountAttributes};
 use crate::plan::text::HostPath;
 use crate::sys::flags::mount_attr;
@@ -112,22 +112,4 @@ fn give(at: BorrowedFd<'_>, name: &CStr, owner: (u32, u32)) -> Result<(), Cause>
     let (uid, gid) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
     rustix::fs::chownat(at, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
         .map_err(|error| errno(error).into())
-}
-
-/// For a container without `/dev`: a directory that holds nothing but a null device of ours.
-pub(in crate::engine) fn null_only() -> Result<OwnedFd, Cause> {
-    let attributes = MountAttributes {
-        set: mount_attr::NOSUID | mount_attr::NOEXEC,
-        clear: 0,
-        recursive_set: 0,
-        recursive_clear: 0,
-        propagation: 0,
-        mapped: false,
-    };
-    let dev = tmpfs(&[], (0, 0), attributes)?;
-    let mode = Mode::from_raw_mode(0o666);
-    let device = rustix::fs::makedev(1, 3);
-    rustix::fs::mknodat(&dev, c"null", FileType::CharacterDevice, mode, device).map_err(errno)?;
-    rustix::fs::chmodat(&dev, c"null", mode, AtFlags::empty()).map_err(errno)?;
-    Ok(dev)
 }

@@ -7,12 +7,25 @@ use crate::engine::prepare::InitPlan;
 use crate::plan::text::Text;
 use crate::sys::{Errno, Result, fd, process, socket, terminal};
 
+/// Occupies every number that init uses under a known meaning, so that nothing it opens in
+/// passing lands there. What the supervisor had open at these numbers is not init's to use.
+pub(in crate::engine) fn reserve_numbers(plan: &InitPlan<'_>) -> Result<()> {
+    (plan.first_number()..plan.end_number())
+        .filter_map(|number| i32::try_from(number).ok())
+        .try_for_each(|number| fd::place_at(plan.socket, number))
+}
+
 /// Closes everything but standard input, output and error, what the caller preserves, and
-/// `listener`: a created container holds no descriptor that it does not need.
-pub(in crate::engine) fn keep_only(plan: &InitPlan<'_>, listener: BorrowedFd<'_>) -> Result<()> {
+/// `listener`, which it returns under its new number: a created container holds no descriptor
+/// that it does not need.
+pub(in crate::engine) fn keep_only<'any>(
+    plan: &InitPlan<'_>,
+    listener: BorrowedFd<'_>,
+) -> Result<BorrowedFd<'any>> {
     fd::place_at(listener, plan.listener_number())?;
     fd::close_range(plan.first_number(), plan.first_number())?;
-    fd::close_range(plan.first_slot_number(), u32::MAX)
+    fd::close_range(plan.first_slot_number(), u32::MAX)?;
+    Ok(fd::borrowed(plan.listener_number()))
 }
 
 /// Starts a session; with a terminal, receives it, and makes it standard input, output and

@@ -3,8 +3,8 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::engine::cause::{Cause, Ids};
 use crate::engine::steps::{dev, rootfs};
-use crate::engine::supervisor::{Cause, Ids};
 use crate::plan::mount::{Filesystem, FsOption, MountAttributes};
 use crate::plan::text::HostPath;
 use crate::sys::mount::{self, NewFilesystem};

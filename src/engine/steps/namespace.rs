@@ -39,7 +39,13 @@ pub(in crate::engine) fn build_own_mount(
     attributes: MountAttributes,
 ) -> Result<()> {
     let built = match filesystem {
-        Filesystem::Proc { options } => open(c"proc", options, attributes)?,
+        Filesystem::Proc { options } => {
+            let proc = open(c"proc", options, attributes)?;
+            let flags = OFlags::PATH | OFlags::DIRECTORY;
+            let sysctl = fd::open_beneath(proc.as_fd(), c"sys", flags)?;
+            fd::place_at(&sysctl, plan.sysctl_number())?;
+            proc
+        }
         Filesystem::Cgroup => open(c"cgroup2", &[], attributes)?,
         Filesystem::Sysfs { .. }
         | Filesystem::Mqueue
@@ -70,29 +76,28 @@ fn open(
 
 /// The limits of `/proc/sys/user` that count namespaces.
 const LIMITS: [&std::ffi::CStr; 8] = [
-    c"sys/user/max_user_namespaces",
-    c"sys/user/max_mnt_namespaces",
-    c"sys/user/max_pid_namespaces",
-    c"sys/user/max_net_namespaces",
-    c"sys/user/max_ipc_namespaces",
-    c"sys/user/max_uts_namespaces",
-    c"sys/user/max_cgroup_namespaces",
-    c"sys/user/max_time_namespaces",
+    c"user/max_user_namespaces",
+    c"user/max_mnt_namespaces",
+    c"user/max_pid_namespaces",
+    c"user/max_net_namespaces",
+    c"user/max_ipc_namespaces",
+    c"user/max_uts_namespaces",
+    c"user/max_cgroup_namespaces",
+    c"user/max_time_namespaces",
 ];
 
 /// Sets the number of further namespaces of each kind to zero, for this user namespace.
 pub(in crate::engine) fn forbid_further(plan: &InitPlan<'_>) -> Result<()> {
-    let proc = plan.own_proc()?;
-    LIMITS.into_iter().try_for_each(|limit| write(proc, limit, b"0"))
+    LIMITS.into_iter().try_for_each(|limit| write(plan.sysctl(), limit, b"0"))
 }
 
 /// Sets a kernel parameter of the IPC namespace, through the container's own procfs.
 pub(in crate::engine) fn set_sysctl(plan: &InitPlan<'_>, name: &Text, value: &Text) -> Result<()> {
-    write(plan.own_proc()?, name.as_c_str(), value.as_c_str().to_bytes())
+    write(plan.sysctl(), name.as_c_str(), value.as_c_str().to_bytes())
 }
 
-fn write(proc: BorrowedFd<'_>, name: &std::ffi::CStr, value: &[u8]) -> Result<()> {
-    let file = fd::open_beneath(proc, name, OFlags::WRONLY)?;
+fn write(dir: BorrowedFd<'_>, name: &std::ffi::CStr, value: &[u8]) -> Result<()> {
+    let file = fd::open_beneath(dir, name, OFlags::WRONLY)?;
     rustix::io::write(&file, value).map(drop).map_err(|error| Errno::from_raw(error.raw_os_error()))
 }
 

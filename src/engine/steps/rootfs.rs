@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 
-use crate::engine::supervisor::Cause;
+use crate::engine::cause::Cause;
 use crate::plan::action::Overlay;
 use crate::plan::mount::MountAttributes;
 use crate::plan::text::{HostPath, RootedPath};

@@ -113,11 +113,11 @@ mod tests {
     use serde_json::Value;
 
     fn number(value: &Value) -> u32 {
-        match value {
-            Value::String(text) => u32::from_str_radix(text.strip_prefix("0x").unwrap(), 16),
-            other => Ok(other.as_u64().unwrap().try_into().unwrap()),
-        }
-        .unwrap()
+        let text = value.as_str().map(|text| text.strip_prefix("0x").unwrap());
+        text.map_or_else(
+            || value.as_u64().unwrap().try_into().unwrap(),
+            |digits| u32::from_str_radix(digits, 16).unwrap(),
+        )
     }
 
     fn low(test: &Value) -> Low {

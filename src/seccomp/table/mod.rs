@@ -21,11 +21,6 @@ pub struct Version {
     patch: u8,
 }
 
-impl Version {
-    /// Before every call.
-    pub(crate) const ZERO: Self = Self { major: 0, minor: 0, patch: 0 };
-}
-
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)?;

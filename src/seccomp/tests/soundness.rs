@@ -65,6 +65,26 @@ fn the_limit_of_instructions_is_an_error_not_a_broken_program() {
 }
 
 #[test]
+fn a_profile_of_any_size_is_refused_in_time() {
+    let rules = |name: &str, count: u64| -> Vec<Value> {
+        let rule = |value| {
+            json!({"names": [name], "action": "SCMP_ACT_ALLOW", "args": [
+                {"index": 0, "value": value, "op": "SCMP_CMP_NE"},
+                {"index": value % 5 + 1, "value": value << 31 | value, "op": "SCMP_CMP_GT"}]})
+        };
+        (0..count).map(rule).collect()
+    };
+    let start = std::time::Instant::now();
+    for count in [4000, 30_000] {
+        let json = json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": rules("socket", count)});
+        let profile = serde_json::from_value(json).unwrap();
+
+        assert_eq!(compile(&standing(&profile)), Err(SeccompError::TooLong));
+    }
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}
+
+#[test]
 fn decisions_too_far_for_one_jump_are_reached() {
     let rules: Vec<Value> = (0..300)
         .map(|value| {

@@ -90,7 +90,7 @@ pub(super) fn check_acceptable(instructions: &[Instruction]) {
     for (at, instruction) in instructions.iter().enumerate() {
         let left = instructions.len() - at - 1;
         match instruction.code {
-            0x05 => assert!((instruction.k as usize) < left, "jump at {at}"),
+            0x05 => assert!(usize::try_from(instruction.k).unwrap() < left, "jump at {at}"),
             code if code & 7 == 5 => {
                 assert!(usize::from(instruction.jt.max(instruction.jf)) < left, "branch at {at}");
             }
@@ -133,7 +133,8 @@ impl Random {
 
     /// One of the values, sometimes with something in its high half.
     pub(super) fn pick(&mut self, values: &[u64]) -> u64 {
-        let value = values[(self.next() % values.len() as u64) as usize];
+        let place = usize::try_from(self.next() >> 1).unwrap() % values.len();
+        let value = values[place];
         if self.next().is_multiple_of(8) { value ^ (self.next() << 32) } else { value }
     }
 }

@@ -88,6 +88,23 @@ pub enum RangeError {
     },
 }
 
+impl RangeError {
+    /// What a person can do about it: the text of the hint line, without `hint: `.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Registry { source } => source.hint(),
+            Self::Busy { .. } => Some("wait for the command that holds it, or end it".to_owned()),
+            Self::Exhausted => Some(
+                "delete containers that are not needed; look at what /etc/subuid and /etc/subgid \
+                 set apart"
+                    .to_owned(),
+            ),
+            Self::Io { .. } => None,
+        }
+    }
+}
+
 type Result<T> = std::result::Result<T, RangeError>;
 
 /// The registry of id ranges.

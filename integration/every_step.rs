@@ -1,0 +1,108 @@
+//! Every step of a full plan is failed in turn: the report names it, and the host is as before.
+
+use serde_json::{Value, json};
+
+use crate::support::{Bundle, Runtime, Snapshot};
+
+/// A bundle whose plan has every kind of step that needs no engine.
+fn full() -> Bundle {
+    let bundle = Bundle::new();
+    let volume = bundle.dir().join("volume");
+    std::fs::create_dir(&volume).unwrap();
+    bundle
+        .set("/root/readonly", json!(false))
+        .mount("/made/here", "bind", volume.to_str().unwrap(), &["rbind", "rw"])
+        .mount("/memory", "tmpfs", "tmpfs", &["mode=700", "size=64k"])
+        .set("/process/cwd", json!("/made-for-cwd"))
+        .set("/process/rlimits", json!([{"type": "RLIMIT_NOFILE", "soft": 64, "hard": 64}]))
+        .set("/process/oomScoreAdj", json!(500))
+        .set("/domainname", json!("example"))
+        .set("/linux/sysctl", json!({"kernel.shmmni": "100", "net.ipv4.ping_group_range": "0 0"}))
+}
+
+fn explained(runtime: &Runtime, bundle: &Bundle) -> Value {
+    let dir = bundle.dir().to_str().unwrap();
+    serde_json::from_str(&runtime.call(["explain", "--json", "--bundle", dir]).ok()).unwrap()
+}
+
+fn names(explained: &Value) -> Vec<String> {
+    let steps = explained["plan"]["steps"].as_array().unwrap();
+    steps.iter().map(|step| step["action"]["do"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn every_step_can_fail_and_leaves_nothing_behind() {
+    let runtime = Runtime::new();
+    let bundle = full();
+    let steps = names(&explained(&runtime, &bundle)).len();
+    assert!(steps > 80, "the plan has only {steps} steps");
+    let before = Snapshot::take(&runtime, &[bundle.id()]);
+    let tree = files(&bundle.rootfs());
+    for number in 1..=steps {
+        let dir = bundle.dir().to_str().unwrap();
+        let mut command = runtime.command(["run", "--bundle", dir, bundle.id()]);
+        command.env("CASEMATE_FAULT", number.to_string());
+
+        let said = runtime.finish(command).failed(1);
+
+        assert!(said.contains(&format!("step {number} `")), "step {number}: {said}");
+        assert!(said.contains("EUCLEAN"), "step {number}: {said}");
+        before.assert_unchanged();
+        assert_eq!(files(&bundle.rootfs()), tree, "step {number} left a file in the image");
+    }
+    runtime.run(&bundle).ok();
+}
+
+#[test]
+fn a_failed_create_leaves_as_little_as_a_failed_run() {
+    let runtime = Runtime::new();
+    let bundle = full();
+    let explained = explained(&runtime, &bundle);
+    let steps = explained["plan"]["steps"].as_array().unwrap();
+    let last = steps.iter().position(|step| step["action"]["do"] == "await-start").unwrap();
+    let before = Snapshot::take(&runtime, &[bundle.id()]);
+    for number in (1..=last).step_by(5) {
+        let dir = bundle.dir().to_str().unwrap();
+        let mut command = runtime.command(["create", "--bundle", dir, bundle.id()]);
+        command.env("CASEMATE_FAULT", number.to_string());
+
+        runtime.finish(command).failed(1);
+
+        before.assert_unchanged();
+    }
+}
+
+#[test]
+fn a_step_that_fails_after_start_is_reported_by_start() {
+    let runtime = Runtime::new();
+    let bundle = full();
+    let explained = explained(&runtime, &bundle);
+    let steps = explained["plan"]["steps"].as_array().unwrap();
+    let number = steps.iter().position(|step| step["action"]["do"] == "set-ids").unwrap() + 1;
+    let dir = bundle.dir().to_str().unwrap();
+    let mut command = runtime.command(["create", "--bundle", dir, bundle.id()]);
+    command.env("CASEMATE_FAULT", number.to_string());
+    runtime.finish(command).ok();
+
+    let said = runtime.start(&bundle).failed(1);
+
+    assert!(said.contains(&format!("step {number} `process.set-ids` failed")), "{said}");
+    runtime.wait_status(&bundle, "stopped");
+    runtime.delete(&bundle).ok();
+}
+
+/// Every path below `root`.
+fn files(root: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut left = vec![root.to_owned()];
+    while let Some(dir) = left.pop() {
+        for entry in std::fs::read_dir(dir).unwrap().flatten() {
+            if entry.file_type().unwrap().is_dir() {
+                left.push(entry.path());
+            }
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,182 @@
+//! What the supervisor does up to the birth of init, and to give it its ids.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{FileType, Mode, OFlags};
+
+use super::{Child, Supervisor, write_file};
+use crate::cgroup::{Cgroup, Hierarchies};
+use crate::engine::cause::Cause;
+use crate::engine::prepare::{self, Conversation, InitPlan, StartGate};
+use crate::engine::steps::rootfs;
+use crate::engine::wire::{self, Message};
+use crate::engine::{chain, spawn};
+use crate::plan::action::{IdMapping, MountPoint};
+use crate::plan::cgroup::CgroupPlan;
+use crate::plan::text::{HostPath, RootedPath};
+use crate::plan::{Action, Gate, IdMap, Namespace, Slot};
+use crate::store::ranges::Range;
+use crate::sys::{Errno, fd, ns, process};
+
+impl Supervisor<'_> {
+    pub(super) fn take_ids(&mut self) -> Result<(), Cause> {
+        let ranges = self.request.ranges.ok_or(Errno::EBADF)?;
+        let range =
+            ranges.take(&self.request.owner, None).map_err(|error| Cause::said(chain(&error)))?;
+        self.range = Some(range);
+        Ok(())
+    }
+
+    pub(super) fn make_cgroup(&mut self, plan: &CgroupPlan) -> Result<(), Cause> {
+        let hierarchies: &Hierarchies = self.request.hierarchies;
+        let made = Cgroup::create(plan, self.request.id, hierarchies)
+            .map_err(|error| Cause::said(chain(&error)))?;
+        self.cgroup = Some(made);
+        Ok(())
+    }
+
+    pub(super) fn make_mount_point(
+        &mut self,
+        at: &RootedPath,
+        kind: &MountPoint,
+    ) -> Result<(), Cause> {
+        let root = self.rootfs.as_ref().ok_or(Errno::EBADF)?;
+        let file = match kind {
+            MountPoint::Directory => false,
+            MountPoint::AsSource { source } => {
+                let stat = rustix::fs::stat(source.as_c_str())
+                    .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+                FileType::from_raw_mode(stat.st_mode) != FileType::Directory
+            }
+        };
+        self.made.extend(rootfs::make_mount_point(root.as_fd(), at, file, None)?);
+        Ok(())
+    }
+
+    pub(super) fn open_namespace(&mut self, kind: Namespace, path: &HostPath) -> Result<(), Cause> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(path.as_c_str(), flags, Mode::empty())
+            .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+        if ns::kind(opened.as_fd())? != kind.flag() {
+            let detail = format!("{path} is not a {} namespace", kind.word());
+            return Err(Cause::with_detail(Errno::EINVAL, detail));
+        }
+        // Init finds it above all numbers that it uses itself.
+        let floor = prepare::floor(self.plan, self.request.preserve);
+        let placed = fd::duplicate_above(opened.as_fd(), floor)?;
+        self.namespaces.push((kind, placed));
+        Ok(())
+    }
+
+    pub(super) fn spawn(&mut self, kinds: &[Namespace]) -> Result<(), Cause> {
+        let floor = prepare::floor(self.plan, self.request.preserve);
+        let Conversation { ours, theirs } = Conversation::new(floor)?;
+        let listener = match self.request.listener {
+            Some(listener) => Some(fd::duplicate_above(listener, floor)?),
+            None => None,
+        };
+        let start = listener
+            .as_ref()
+            .map_or(StartGate::Supervisor, |socket| StartGate::Listener(socket.as_fd()));
+        let pid_namespace = self.namespaces.iter().find(|(kind, _)| *kind == Namespace::Pid);
+        if let Some((_, namespace)) = pid_namespace {
+            // Joining one moves only the children: this process stays where it is.
+            ns::enter(namespace.as_fd(), Namespace::Pid.flag())?;
+        }
+        let plan = InitPlan::new(
+            self.plan,
+            theirs.as_fd(),
+            start,
+            &self.namespaces,
+            self.request.preserve,
+        );
+        let leaf = self.cgroup.as_ref().map(Cgroup::leaf_fd);
+        let flags = kinds.iter().fold(0, |flags, kind| flags | kind.flag());
+        let (pid, process) = spawn::init(&plan, &ours, flags, leaf)?;
+        let proc = open_proc(pid);
+        // Recorded before anything can fail: undo must know of the process.
+        self.child = Some(Child {
+            pid,
+            process,
+            proc: match proc {
+                Ok(proc) => proc,
+                Err(error) => {
+                    let _ = process::wait_for(pid);
+                    return Err(error.into());
+                }
+            },
+            socket: ours,
+        });
+        let plan = self.plan.steps.iter().find_map(|step| {
+            let Action::MakeCgroup { cgroup } = &step.action else { return None };
+            Some(cgroup)
+        });
+        if let (Some(cgroup), Some(plan)) = (&mut self.cgroup, plan) {
+            cgroup
+                .join_v1(pid)
+                .and_then(|()| cgroup.write_late(plan, self.request.hierarchies))
+                .map_err(|error| Cause::said(chain(&error)))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn await_gate(&mut self, gate: Gate) -> Result<(), Cause> {
+        match wire::hear(self.child()?.socket.as_fd())? {
+            Message::Opened(opened) if opened == gate => {}
+            Message::Opened(_) => return Err(Errno::EPROTO.into()),
+            Message::Failed(failure) => {
+                self.reported = Some(failure);
+                return Err(failure.errno.into());
+            }
+            Message::Gone => {
+                return Err(Cause::with_detail(
+                    Errno::ECHILD,
+                    "the new process ended without a word; was it killed?".to_owned(),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_id_maps(&mut self, ids: &IdMap) -> Result<(), Cause> {
+        let base = self.range.map_or(0, Range::base);
+        let child = self.child()?;
+        let (users, groups) = match ids {
+            IdMap::OwnRange => {
+                let line = format!("0 {base} {}", Range::LENGTH);
+                (line.clone(), line)
+            }
+            IdMap::Given { uids, gids } => (lines(uids), lines(gids)),
+        };
+        write_file(child.proc.as_fd(), c"gid_map", groups.as_bytes())?;
+        write_file(child.proc.as_fd(), c"uid_map", users.as_bytes())?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let mapping = rustix::fs::openat(&child.proc, c"ns/user", flags, Mode::empty())
+            .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+        self.mapping = Some(mapping);
+        Ok(())
+    }
+
+    pub(super) fn fetch(&mut self, slot: Slot) -> Result<(), Cause> {
+        let number = self.request.preserve.saturating_add(5).saturating_add(u32::from(slot.0));
+        let number = i32::try_from(number).map_err(|_| Errno::EBADF)?;
+        let built = fd::take_from(self.child()?.process.as_fd(), number)?;
+        self.keep(slot, built);
+        Ok(())
+    }
+}
+
+fn lines(map: &[IdMapping]) -> String {
+    let line = |m: &IdMapping| format!("{} {} {}\n", m.inside, m.outside, m.size);
+    map.iter().map(line).collect()
+}
+
+/// The directory of process `pid` in the host's procfs, which must be one.
+fn open_proc(pid: i32) -> Result<OwnedFd, Errno> {
+    let to_errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
+    let path = format!("/proc/{pid}");
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path.as_str(), flags, Mode::empty()).map_err(to_errno)?;
+    let kind = rustix::fs::fstatfs(&opened).map_err(to_errno)?.f_type;
+    if kind == rustix::fs::PROC_SUPER_MAGIC { Ok(opened) } else { Err(Errno::ENODEV) }
+}

@@ -1,0 +1,112 @@
+//! What the supervisor does inside the namespaces of init, with the outer credentials.
+
+use std::os::fd::AsFd;
+
+use rustix::fs::OFlags;
+
+use super::{Home, Supervisor, open_path, write_file};
+use crate::engine::cause::Cause;
+use crate::engine::{prepare, program, terminal};
+use crate::plan::text::{RootedPath, Text};
+use crate::plan::{IdMap, Namespace};
+use crate::store::ranges::Range;
+use crate::sys::{Errno, fd, mount, ns};
+
+impl Supervisor<'_> {
+    pub(super) fn enter_mounts(&mut self) -> Result<(), Cause> {
+        let directory = open_path(c".", OFlags::PATH)?;
+        // All of them now: from inside, /proc is the container's.
+        let namespaces = vec![
+            (open_path(c"/proc/self/ns/mnt", OFlags::RDONLY)?, Namespace::Mount),
+            (open_path(c"/proc/self/ns/net", OFlags::RDONLY)?, Namespace::Network),
+            (open_path(c"/proc/self/ns/ipc", OFlags::RDONLY)?, Namespace::Ipc),
+        ];
+        self.home = Some(Home { directory, namespaces });
+        Ok(ns::enter(self.child()?.process.as_fd(), Namespace::Mount.flag())?)
+    }
+
+    pub(super) fn attach_root(&mut self) -> Result<(), Cause> {
+        let top = open_path(c"/", OFlags::PATH | OFlags::DIRECTORY)?;
+        Ok(mount::attach(self.root()?, top.as_fd())?)
+    }
+
+    pub(super) fn enter_network_and_ipc(&mut self) -> Result<(), Cause> {
+        let kinds = Namespace::Network.flag() | Namespace::Ipc.flag();
+        Ok(ns::enter(self.child()?.process.as_fd(), kinds)?)
+    }
+
+    pub(super) fn keep_sysctl(&mut self) -> Result<(), Cause> {
+        let proc = self.plan.steps.iter().find_map(|step| prepare::proc_slot(&step.action));
+        let proc = self.slot(proc.ok_or(Errno::EBADF)?)?;
+        self.sysctl = Some(fd::open_beneath(proc, c"sys", OFlags::PATH | OFlags::DIRECTORY)?);
+        Ok(())
+    }
+
+    pub(super) fn set_net_sysctl(&self, name: &Text, value: &Text) -> Result<(), Cause> {
+        let value = match name.as_str() {
+            "net/ipv4/ping_group_range" => self.translate_groups(value.as_str())?,
+            _ => value.as_str().to_owned(),
+        };
+        let sysctl = self.sysctl.as_ref().ok_or(Errno::EBADF)?;
+        write_file(sysctl.as_fd(), name.as_c_str(), value.as_bytes())
+    }
+
+    /// The kernel takes these group ids as the writer's; the bundle means the container's. A
+    /// last group above all that is mapped means "everyone".
+    pub(super) fn translate_groups(&self, range: &str) -> Result<String, Cause> {
+        let bad = || Cause::with_detail(Errno::EINVAL, format!("not two group ids: {range}"));
+        let mut words = range.split_whitespace().map(str::parse::<u32>);
+        let (Some(Ok(first)), Some(Ok(last)), None) = (words.next(), words.next(), words.next())
+        else {
+            return Err(bad());
+        };
+        let ids = self.ids();
+        if first > last || self.map.is_none() {
+            return Ok(range.to_owned());
+        }
+        let highest = match self.map {
+            Some(IdMap::Given { gids, .. }) => gids
+                .iter()
+                .find(|line| first >= line.inside && first - line.inside < line.size)
+                .map_or(first, |line| line.inside.saturating_add(line.size - 1)),
+            _ => Range::LENGTH - 1,
+        };
+        Ok(format!("{} {}", ids.group(first)?, ids.group(last.min(highest))?))
+    }
+
+    pub(super) fn mask(&mut self, at: &RootedPath) -> Result<(), Cause> {
+        let root = self.root.as_ref().map(AsFd::as_fd).ok_or(Errno::EBADF)?;
+        self.masks.cover(root, at)
+    }
+
+    pub(super) fn pivot(&mut self) -> Result<(), Cause> {
+        rustix::process::fchdir(self.root()?)
+            .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+        mount::pivot_root_here()?;
+        Ok(mount::detach_here()?)
+    }
+
+    pub(super) fn come_home(&mut self) -> Result<(), Cause> {
+        let Some(home) = self.home.take() else { return Ok(()) };
+        for (namespace, kind) in &home.namespaces {
+            ns::enter(namespace.as_fd(), kind.flag())?;
+        }
+        rustix::process::fchdir(&home.directory)
+            .map_err(|error| Errno::from_raw(error.raw_os_error()).into())
+    }
+
+    pub(super) fn check_program(&mut self) -> Result<(), Cause> {
+        program::check(self.root()?, &self.plan.program)
+    }
+
+    pub(super) fn make_terminal(
+        &mut self,
+        size: Option<(u16, u16)>,
+        owner: (u32, u32),
+    ) -> Result<(), Cause> {
+        let host_owner = (self.ids().user(owner.0)?, self.ids().group(owner.1)?);
+        let console = self.request.console.ok_or(Errno::EBADF)?;
+        let child = self.child()?.socket.as_fd();
+        terminal::make(self.root()?, size, host_owner, console, child)
+    }
+}

@@ -1,0 +1,305 @@
+//! The step loop of the parent: everything that is done with the outer credentials.
+
+mod birth;
+mod inside;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::cause::{Cause, Ids};
+use super::steps::rootfs::Made;
+use super::steps::{attach, copy_up, mount as mounts, rootfs};
+use super::wire::{self, Message};
+use super::{LaunchError, Launched, Request};
+use crate::cgroup::Cgroup;
+use crate::plan::mount::Filesystem;
+use crate::plan::{Action, IdMap, LaunchPlan, Namespace, Slot, Step, StepId, Track};
+use crate::store::ranges::Range;
+use crate::sys::{Errno, fd, process};
+
+/// The new process.
+#[derive(Debug)]
+struct Child {
+    pid: i32,
+    process: OwnedFd,
+    /// Its directory in the host's procfs.
+    proc: OwnedFd,
+    /// The supervisor's end of the conversation.
+    socket: OwnedFd,
+}
+
+/// The way back.
+#[derive(Debug)]
+struct Home {
+    directory: OwnedFd,
+    namespaces: Vec<(OwnedFd, Namespace)>,
+}
+
+/// A launch under way: what exists so far.
+#[derive(Debug)]
+pub(super) struct Supervisor<'plan> {
+    plan: &'plan LaunchPlan,
+    request: &'plan Request<'plan>,
+    slots: Vec<Option<OwnedFd>>,
+    namespaces: Vec<(Namespace, OwnedFd)>,
+    map: Option<&'plan IdMap>,
+    range: Option<Range>,
+    cgroup: Option<Cgroup>,
+    rootfs: Option<OwnedFd>,
+    root: Option<OwnedFd>,
+    mapping: Option<OwnedFd>,
+    child: Option<Child>,
+    home: Option<Home>,
+    sysctl: Option<OwnedFd>,
+    masks: attach::Masks,
+    made: Vec<Made>,
+    /// What init reported when it was heard in passing.
+    reported: Option<wire::Failure>,
+}
+
+impl<'plan> Supervisor<'plan> {
+    pub(super) fn new(plan: &'plan LaunchPlan, request: &'plan Request<'plan>) -> Self {
+        let map = plan.steps.iter().find_map(|step| {
+            let Action::WriteIdMaps { ids } = &step.action else { return None };
+            Some(ids)
+        });
+        Self {
+            plan,
+            request,
+            slots: Vec::new(),
+            namespaces: Vec::new(),
+            map,
+            range: None,
+            cgroup: None,
+            rootfs: None,
+            root: None,
+            mapping: None,
+            child: None,
+            home: None,
+            sysctl: None,
+            masks: attach::Masks::default(),
+            made: Vec::new(),
+            reported: None,
+        }
+    }
+
+    /// Carries out every step that is not init's; on failure takes all of it back.
+    pub(super) fn run(mut self) -> Result<Launched, LaunchError> {
+        let plan = self.plan;
+        for (id, step) in plan.numbered().filter(|(_, step)| step.track != Track::Init) {
+            #[cfg(feature = "fault")]
+            if super::fault::skips(step.action.name()) {
+                continue;
+            }
+            let done = fault(id).map_err(Cause::from).and_then(|()| self.perform(&step.action));
+            if let Err(cause) = done {
+                return Err(self.fail(id, step, cause));
+            }
+        }
+        self.finish()
+    }
+
+    fn finish(mut self) -> Result<Launched, LaunchError> {
+        let (Some(child), Some(cgroup)) = (self.child.take(), self.cgroup.take()) else {
+            return Err(LaunchError::Incomplete);
+        };
+        Ok(Launched {
+            pid: child.pid,
+            process: child.process,
+            socket: child.socket,
+            range: self.range,
+            cgroup,
+            made: std::mem::take(&mut self.made),
+        })
+    }
+
+    /// Finds out what really failed, undoes everything, and says so.
+    fn fail(&mut self, id: StepId, step: &'plan Step, cause: Cause) -> LaunchError {
+        let (id, step, cause) = self.blame(id, step, cause);
+        self.undo();
+        LaunchError::step(id, step, cause)
+    }
+
+    /// When init has failed, the step at which the supervisor noticed is not the one to name.
+    fn blame(&self, id: StepId, step: &'plan Step, cause: Cause) -> (StepId, &'plan Step, Cause) {
+        let plan = self.plan;
+        let report = self.reported.or_else(|| self.child.as_ref().and_then(last_words));
+        let failed = report.and_then(|failure| Some((failure, plan.step(failure.step)?)));
+        failed
+            .map_or((id, step, cause), |(failure, step)| (failure.step, step, failure.errno.into()))
+    }
+
+    /// Takes back what exists: the process and all that lives in its namespaces, then what
+    /// the host sees.
+    fn undo(&mut self) {
+        let _ = self.come_home();
+        if let Some(child) = self.child.take() {
+            let _ = process::signal(child.process.as_fd(), libc::SIGKILL);
+            let _ = process::wait_for(child.pid);
+        }
+        self.slots.clear();
+        self.root = None;
+        for made in self.made.drain(..).rev() {
+            made.take_back();
+        }
+        if let Some(cgroup) = self.cgroup.take() {
+            let _ = cgroup.remove(self.request.hierarchies);
+        }
+        if let Some(range) = self.range.take()
+            && let Some(ranges) = self.request.ranges
+        {
+            let _ = ranges.release(range, &self.request.owner);
+        }
+    }
+
+    fn perform(&mut self, action: &'plan Action) -> Result<(), Cause> {
+        match action {
+            Action::TakeIds => self.take_ids(),
+            Action::MakeCgroup { cgroup } => self.make_cgroup(cgroup),
+            Action::OpenRootfs { path } => {
+                self.rootfs = Some(rootfs::open(path)?);
+                Ok(())
+            }
+            Action::MakeMountPoint { at, kind } => self.make_mount_point(at, kind),
+            Action::OpenNamespace { kind, path } => self.open_namespace(*kind, path),
+            Action::CheckProgram => self.check_program(),
+            Action::Spawn { namespaces } => self.spawn(namespaces),
+            Action::Await { gate } => self.await_gate(*gate),
+            Action::Open { .. } => Ok(wire::say_go(self.child()?.socket.as_fd())?),
+            Action::WriteIdMaps { ids } => self.write_id_maps(ids),
+            Action::CopyRootfs { attributes } => {
+                let root = self.rootfs.as_ref().ok_or(Errno::EBADF)?;
+                self.root = Some(rootfs::copy(root.as_fd(), *attributes, self.ids().mapping)?);
+                Ok(())
+            }
+            Action::AssembleRootfs { overlay, attributes } => {
+                self.root = Some(rootfs::assemble(overlay, *attributes, self.ids().mapping)?);
+                Ok(())
+            }
+            Action::BuildMount { slot, filesystem, attributes } => {
+                let built = mounts::build(filesystem, *attributes, &self.ids())?;
+                if let Filesystem::Tmpfs { copy_up: Some(from), .. } = filesystem {
+                    copy_up::copy(self.root()?, from, built.as_fd())?;
+                }
+                self.keep(*slot, built);
+                Ok(())
+            }
+            Action::FetchMount { slot } => self.fetch(*slot),
+            Action::EnterMounts => self.enter_mounts(),
+            Action::AttachRoot => self.attach_root(),
+            Action::Attach { slot, at, place } => {
+                let owner = (self.ids().user(0)?, self.ids().group(0)?);
+                attach::attach(self.root()?, self.slot(*slot)?, at, *place, owner)
+            }
+            Action::EnterNetworkAndIpc => self.enter_network_and_ipc(),
+            Action::KeepSysctl => self.keep_sysctl(),
+            Action::SetNetSysctl { name, value } => self.set_net_sysctl(name, value),
+            Action::MakeTerminal { size, owner } => self.make_terminal(*size, *owner),
+            Action::Mask { at } => self.mask(at),
+            Action::MakeReadonly { at } => attach::make_readonly(self.root()?, at),
+            Action::Pivot => self.pivot(),
+            Action::ComeHome => self.come_home(),
+            Action::RaiseLimit { limit } => {
+                let pid = self.child()?.pid;
+                Ok(process::set_limit_of(pid, limit.resource, limit.soft, limit.hard)?)
+            }
+            Action::SetOomScore { score } => {
+                let proc = self.child()?.proc.as_fd();
+                write_file(proc, c"oom_score_adj", score.to_string().as_bytes())
+            }
+            Action::MakeMountsPrivate
+            | Action::JoinNamespace { .. }
+            | Action::NewNamespaces { .. }
+            | Action::BecomeRoot
+            | Action::ForbidNamespaces
+            | Action::LoopbackUp
+            | Action::SetIpcSysctl { .. }
+            | Action::SetHostname { .. }
+            | Action::SetDomainname { .. }
+            | Action::AwaitStart
+            | Action::NewKeyring
+            | Action::NewSession { .. }
+            | Action::SetLimit { .. }
+            | Action::SetUmask { .. }
+            | Action::LimitBounding { .. }
+            | Action::SetIds { .. }
+            | Action::SetCapabilities { .. }
+            | Action::ForbidNewPrivileges
+            | Action::ChangeDirectory { .. }
+            | Action::ResetSignals
+            | Action::FindProgram
+            | Action::CloseDescriptors { .. }
+            | Action::LoadFilter { .. }
+            | Action::Execute => Err(Errno::EOPNOTSUPP.into()),
+        }
+    }
+
+    fn ids(&self) -> Ids<'_> {
+        Ids {
+            map: self.map,
+            base: self.range.map_or(0, Range::base),
+            mapping: self.mapping.as_ref().map(AsFd::as_fd),
+        }
+    }
+
+    fn child(&self) -> Result<&Child, Errno> {
+        self.child.as_ref().ok_or(Errno::ESRCH)
+    }
+
+    fn root(&self) -> Result<BorrowedFd<'_>, Errno> {
+        self.root.as_ref().map(AsFd::as_fd).ok_or(Errno::EBADF)
+    }
+
+    fn slot(&self, slot: Slot) -> Result<BorrowedFd<'_>, Errno> {
+        let kept = self.slots.get(usize::from(slot.0)).and_then(Option::as_ref);
+        kept.map(AsFd::as_fd).ok_or(Errno::EBADF)
+    }
+
+    fn keep(&mut self, slot: Slot, built: OwnedFd) {
+        let index = usize::from(slot.0);
+        if self.slots.len() <= index {
+            self.slots.resize_with(index.saturating_add(1), || None);
+        }
+        if let Some(place) = self.slots.get_mut(index) {
+            *place = Some(built);
+        }
+    }
+}
+
+/// What init still has to report. It ends on its own once this side closes.
+fn last_words(child: &Child) -> Option<wire::Failure> {
+    let _ = rustix::net::shutdown(&child.socket, rustix::net::Shutdown::Write);
+    while let Ok(message) = wire::hear(child.socket.as_fd()) {
+        match message {
+            // It only noticed that the launch is off.
+            Message::Failed(failure) if failure.errno == Errno::EPIPE => {}
+            Message::Failed(failure) => return Some(failure),
+            Message::Opened(_) => {}
+            Message::Gone => break,
+        }
+    }
+    None
+}
+
+#[cfg(feature = "fault")]
+fn fault(id: StepId) -> Result<(), Errno> {
+    super::fault::strike(id)
+}
+
+#[cfg(not(feature = "fault"))]
+#[expect(clippy::unnecessary_wraps, reason = "with the test feature it can fail")]
+fn fault(_: StepId) -> Result<(), Errno> {
+    Ok(())
+}
+
+fn open_path(path: &std::ffi::CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|error| Errno::from_raw(error.raw_os_error()))
+}
+
+fn write_file(dir: BorrowedFd<'_>, name: &std::ffi::CStr, value: &[u8]) -> Result<(), Cause> {
+    let to_errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
+    let file = fd::open_beneath(dir, name, OFlags::WRONLY)?;
+    rustix::io::write(&file, value).map(drop).map_err(|error| to_errno(error).into())
+}

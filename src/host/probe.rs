@@ -1,0 +1,225 @@
+//! Finds out everything about the host that a plan depends on. Decides nothing, changes nothing.
+
+use std::path::PathBuf;
+
+use oci_spec::runtime::Spec;
+
+use super::bundle::Bundle;
+use super::{namespaces, rootfs};
+use crate::plan::facts::KernelFacts;
+use crate::plan::names::LIMIT_NAMES;
+use crate::sys::{Errno, process};
+
+/// The oldest kernel that can do what no container goes without: overlay layers with translated
+/// ids.
+const OLDEST: (u16, u16) = (5, 19);
+
+/// `PROC_USER_INIT_INO` of `linux/proc_ns.h`, since Linux 6.18 `USER_NS_INIT_INO` of
+/// `linux/nsfs.h`: the inode of the initial user namespace, fixed since Linux 3.8.
+const INITIAL_USER_NAMESPACE: u64 = 0xefff_fffd;
+
+/// Why the host could not be looked at, or will not do. Nothing was created or changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProbeError {
+    /// The kernel is older than 5.19.
+    #[error(
+        "Linux {release} cannot translate the ids of overlay layers (id-mapped mounts as layers \
+         of an overlay), which Linux can since 5.19"
+    )]
+    OldKernel {
+        /// What the kernel calls itself.
+        release: String,
+    },
+    /// A question about this process that the kernel always answers was not answered.
+    #[error("cannot find out {what}")]
+    Ask {
+        /// What was asked.
+        what: &'static str,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// The bundle has no root file system.
+    #[error("the bundle names no root file system")]
+    NoRoot,
+    /// Nothing is there.
+    #[error("the root file system `{}` does not exist", path.display())]
+    RootMissing {
+        /// Its path, as the bundle has it.
+        path: PathBuf,
+    },
+    /// It is there, but no directory.
+    #[error("the root file system `{}` is {found}, not a directory", path.display())]
+    RootNotDirectory {
+        /// Its path, as the bundle has it.
+        path: PathBuf,
+        /// What it is instead.
+        found: &'static str,
+    },
+    /// Whoever can change the link decides what the container's root is.
+    #[error("the root file system `{}` is a symbolic link", path.display())]
+    RootLink {
+        /// Its path, as the bundle has it.
+        path: PathBuf,
+    },
+    /// A relative path is one inside the bundle.
+    #[error("the root file system `{}` leads out of the bundle", path.display())]
+    RootOutside {
+        /// Its path, as the bundle has it.
+        path: PathBuf,
+    },
+    /// It cannot be opened.
+    #[error("cannot open the root file system `{}`", path.display())]
+    RootOpen {
+        /// Its path, as the bundle has it.
+        path: PathBuf,
+        /// What the kernel said.
+        source: Errno,
+    },
+    /// It was opened, but where it is cannot be told.
+    #[error("the root file system `{}` has no path to keep: {why}", path.display())]
+    RootNameless {
+        /// Its path, as the bundle has it.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
+    /// The path of a layer leads to another directory than the one that is mounted.
+    #[error(
+        "the root file system `{path}` is an overlay whose top layer is no longer the directory \
+         `{layer}`"
+    )]
+    LayerReplaced {
+        /// The root file system.
+        path: String,
+        /// The layer's path, as the mount has it.
+        layer: String,
+    },
+    /// The path of a namespace cannot be used.
+    #[error("the namespace `{}` cannot be joined: {why}", path.display())]
+    NamespacePath {
+        /// The path, as the bundle has it.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
+    /// A namespace, or our own of its kind, cannot be looked at.
+    #[error("cannot find out whose the {kind} namespace is")]
+    Namespace {
+        /// The word of config.json for its kind.
+        kind: &'static str,
+        /// What the kernel said.
+        source: Errno,
+    },
+}
+
+impl ProbeError {
+    /// The place in config.json that it is about, as a JSON pointer; empty if none.
+    #[must_use]
+    pub fn at(&self) -> &'static str {
+        match self {
+            Self::OldKernel { .. } | Self::Ask { .. } => "",
+            Self::NoRoot => "/root",
+            Self::RootMissing { .. }
+            | Self::RootNotDirectory { .. }
+            | Self::RootLink { .. }
+            | Self::RootOutside { .. }
+            | Self::RootOpen { .. }
+            | Self::RootNameless { .. }
+            | Self::LayerReplaced { .. } => "/root/path",
+            Self::NamespacePath { .. } | Self::Namespace { .. } => "/linux/namespaces",
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::OldKernel { .. } => "use Linux 5.19 or later; 6.6 and later have everything",
+            Self::Ask { .. } => "mount /proc, and let casemate read its own entries there",
+            Self::NoRoot => "add {\"path\": \"rootfs\"} as /root",
+            Self::RootMissing { .. } => {
+                "unpack or mount the image there first; a relative path begins at the bundle"
+            }
+            Self::RootNotDirectory { .. } => "name the directory that holds the image's files",
+            Self::RootLink { .. } => "name the directory that the link leads to",
+            Self::RootOutside { .. } => "give the absolute path of the directory that is meant",
+            Self::RootOpen { .. } => "look at the owners and modes of the directories above it",
+            Self::RootNameless { .. } => {
+                "use a directory that exists, below this process's root, with a UTF-8 name"
+            }
+            Self::LayerReplaced { .. } => "unmount it and let the engine mount it again",
+            Self::NamespacePath { .. } => {
+                "give an absolute path, or leave `path` out for an own one"
+            }
+            Self::Namespace { .. } => "see whether the process whose namespace it is still runs",
+        }
+    }
+}
+
+/// Looks at the kernel, at this process, at the root file system and at the namespaces that the
+/// bundle names.
+///
+/// # Errors
+/// See [`ProbeError`].
+pub fn kernel_facts(spec: &Spec, bundle: &Bundle) -> Result<KernelFacts, ProbeError> {
+    let release = release()?;
+    let capabilities = rustix::thread::capabilities(None);
+    let capabilities = capabilities.map_err(ask("this process's capabilities"))?;
+    let initial_user_namespace = is_initial_user_namespace()?;
+    let may_raise = rustix::thread::CapabilitySet::SYS_RESOURCE;
+    Ok(KernelFacts {
+        release,
+        bounding: process::bounding_set(),
+        rootfs: rootfs::facts(spec, bundle)?,
+        namespaces: namespaces::facts(spec)?,
+        hard_limits: hard_limits(spec)?,
+        may_raise_limits: initial_user_namespace && capabilities.effective.contains(may_raise),
+        initial_user_namespace,
+    })
+}
+
+fn ask(what: &'static str) -> impl Fn(rustix::io::Errno) -> ProbeError {
+    move |error| ProbeError::Ask { what, source: Errno::from_raw(error.raw_os_error()) }
+}
+
+fn release() -> Result<(u16, u16), ProbeError> {
+    let names = rustix::system::uname();
+    let text = names.release().to_string_lossy();
+    match parse_release(&text) {
+        Some(release) if release >= OLDEST => Ok(release),
+        Some(_) | None => Err(ProbeError::OldKernel { release: text.into_owned() }),
+    }
+}
+
+/// Major and minor of a release such as `6.18.44-generic` or `6.6`.
+fn parse_release(text: &str) -> Option<(u16, u16)> {
+    let (major, rest) = text.split_once('.')?;
+    let end = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
+    Some((major.parse().ok()?, rest.get(..end)?.parse().ok()?))
+}
+
+/// Not by the id map: a child of the initial user namespace may map every id to itself.
+fn is_initial_user_namespace() -> Result<bool, ProbeError> {
+    let own = rustix::fs::stat(c"/proc/self/ns/user").map_err(ask("the own user namespace"))?;
+    Ok(own.st_ino == INITIAL_USER_NAMESPACE)
+}
+
+/// Our hard limits, of the kinds that the bundle sets.
+fn hard_limits(spec: &Spec) -> Result<Vec<(u32, u64)>, ProbeError> {
+    let asked = spec.process().as_ref().and_then(|process| process.rlimits().as_ref());
+    let mut limits = Vec::new();
+    for given in asked.into_iter().flatten() {
+        let name = given.typ().to_string();
+        // One that has no number here is the plan's to report, with its place.
+        let Some(number) = LIMIT_NAMES.iter().position(|known| *known == name) else { continue };
+        let Ok(resource) = u32::try_from(number) else { continue };
+        let (_, hard) = process::limit(resource)
+            .map_err(|source| ProbeError::Ask { what: "the own resource limits", source })?;
+        limits.push((resource, hard));
+    }
+    Ok(limits)
+}
+
+#[cfg(test)]
+mod tests;

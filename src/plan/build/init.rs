@@ -1,0 +1,178 @@
+//! What init does, from its birth to the point where it waits for `start`.
+
+use super::{Builder, KERNEL_FLAGS, plain};
+use crate::plan::Origin;
+use crate::plan::action::{Action, Gate, Namespace, Slot, Track};
+use crate::plan::mount::Filesystem;
+use crate::plan::text::Text;
+
+/// The slots of what init builds.
+pub(super) struct OwnMounts {
+    pub(super) proc: Slot,
+    pub(super) cgroup: Option<Slot>,
+}
+
+impl OwnMounts {
+    /// Where init leaves this file system, if it is one that init builds.
+    pub(super) fn slot_of(&self, filesystem: &Filesystem) -> Option<Slot> {
+        if matches!(filesystem, Filesystem::Proc { .. }) {
+            Some(self.proc)
+        } else if *filesystem == Filesystem::Cgroup {
+            self.cgroup
+        } else {
+            None
+        }
+    }
+}
+
+impl Builder<'_> {
+    /// Init, from its birth to the point where it waits for `start`. Returns the slots of what
+    /// it builds.
+    pub(super) fn init_until_ready(&mut self) -> OwnMounts {
+        let track = Track::Init;
+        self.builtin(track, Action::MakeMountsPrivate, "nothing propagates to the host");
+        if self.inputs.joins_v1 {
+            let why = "a cgroup namespace begins where its maker is";
+            self.builtin(track, Action::Await { gate: Gate::Cgroups }, why);
+        }
+        for kind in [Namespace::Network, Namespace::Ipc, Namespace::Uts, Namespace::Cgroup] {
+            if self.joined.contains(&kind) {
+                self.asked(track, Action::JoinNamespace { kind }, "/linux/namespaces");
+            }
+        }
+        if self.has_new(Namespace::Cgroup) {
+            let kinds = vec![Namespace::Cgroup];
+            self.asked(track, Action::NewNamespaces { kinds }, "/linux/namespaces");
+        }
+        let slots = self.own_mounts();
+        if self.ids.is_some() {
+            let kinds = vec![Namespace::User];
+            let origin = self.user_origin();
+            self.push(track, Action::NewNamespaces { kinds }, origin);
+        }
+        let built = "proc and cgroup2 are built, ids may be mapped";
+        self.builtin(track, Action::Open { gate: Gate::UserNamespace }, built);
+        let wait = "ids are mapped, and what it built was fetched";
+        self.builtin(track, Action::Await { gate: Gate::IdMaps }, wait);
+        if self.ids.is_some() {
+            let why = "what it makes from here on belongs to the container's root";
+            self.builtin(track, Action::BecomeRoot, why);
+        }
+        self.inner_namespaces();
+        slots
+    }
+
+    pub(super) fn user_origin(&self) -> Origin {
+        if self.inputs.judged.own_range {
+            Self::rule("ids.own-range")
+        } else {
+            self.origin("/linux/uidMappings")
+        }
+    }
+
+    /// The two file systems that bind to the namespaces of the process that opens them.
+    fn own_mounts(&mut self) -> OwnMounts {
+        let proc = self.mounts.iter().find(|m| matches!(m.filesystem, Filesystem::Proc { .. }));
+        let (action, pointer) = match proc {
+            Some(mount) => (
+                Action::BuildMount {
+                    slot: Slot(0),
+                    filesystem: mount.filesystem.clone(),
+                    attributes: mount.attributes,
+                },
+                Some(mount.pointer.clone()),
+            ),
+            None => (
+                Action::BuildMount {
+                    slot: Slot(0),
+                    filesystem: Filesystem::Proc { options: Vec::new() },
+                    attributes: plain(KERNEL_FLAGS),
+                },
+                None,
+            ),
+        };
+        match &pointer {
+            Some(pointer) => self.asked(Track::Init, action, pointer),
+            None => self.builtin(Track::Init, action, "to set limits through; never attached"),
+        }
+        let cgroup = self.mounts.iter().find(|m| m.filesystem == Filesystem::Cgroup);
+        let cgroup = cgroup.map(|mount| (mount.attributes, mount.pointer.clone()));
+        let cgroup = cgroup.map(|(attributes, pointer)| {
+            let slot = self.slot();
+            let filesystem = Filesystem::Cgroup;
+            let action = Action::BuildMount { slot, filesystem, attributes };
+            self.asked(Track::Init, action, &pointer);
+            slot
+        });
+        OwnMounts { proc: Slot(0), cgroup }
+    }
+
+    fn inner_namespaces(&mut self) {
+        let track = Track::Init;
+        let inner = [Namespace::Network, Namespace::Ipc, Namespace::Uts];
+        let kinds: Vec<_> = inner.into_iter().filter(|kind| self.has_new(*kind)).collect();
+        if !kinds.is_empty() {
+            self.asked(track, Action::NewNamespaces { kinds }, "/linux/namespaces");
+        }
+        let made = "network, IPC and UTS namespaces exist";
+        self.builtin(track, Action::Open { gate: Gate::Namespaces }, made);
+        if self.has_new(Namespace::Network) {
+            self.builtin(track, Action::LoopbackUp, "a network namespace begins with lo down");
+        }
+        self.names();
+        for (name, value, pointer) in self.sysctls(|name| !name.starts_with("net.")) {
+            self.asked(track, Action::SetIpcSysctl { name, value }, &pointer);
+        }
+        if self.ids.is_some() && self.hardened() {
+            self.push(track, Action::ForbidNamespaces, Self::rule("ns.none-inside"));
+        }
+        if !self.inputs.options.keep_keyring {
+            self.builtin(track, Action::NewKeyring, "the caller's keys stay behind");
+        }
+        let terminal = self.process.terminal() == Some(true);
+        self.asked(track, Action::NewSession { terminal }, "/process/terminal");
+        self.builtin(track, Action::Open { gate: Gate::Ready }, "nothing is left before start");
+    }
+
+    fn names(&mut self) {
+        let own_uts = self.has_new(Namespace::Uts);
+        let given = [
+            ("/hostname", self.spec.hostname().clone()),
+            ("/domainname", self.spec.domainname().clone()),
+        ];
+        for (pointer, name) in given {
+            let Some(name) = name.filter(|name| !name.is_empty()) else { continue };
+            let Ok(name) = Text::new(name) else { continue };
+            if !own_uts && !self.joined.contains(&Namespace::Uts) {
+                self.fault(pointer, "needs a `uts` namespace, or it would be the host's name");
+                continue;
+            }
+            // A joined namespace was named by whoever made it.
+            if own_uts {
+                let action = if pointer == "/hostname" {
+                    Action::SetHostname { name }
+                } else {
+                    Action::SetDomainname { name }
+                };
+                self.asked(Track::Init, action, pointer);
+            }
+        }
+    }
+
+    /// Kernel parameters whose name passes `keep`, sorted.
+    pub(super) fn sysctls(&self, keep: impl Fn(&str) -> bool) -> Vec<(Text, Text, String)> {
+        let given = self.spec.linux().as_ref().and_then(|linux| linux.sysctl().as_ref());
+        let mut all: Vec<_> = given
+            .into_iter()
+            .flatten()
+            .filter(|(name, _)| keep(name))
+            .filter_map(|(name, value)| {
+                let path = Text::new(name.replace('.', "/")).ok()?;
+                let value = Text::new(value.as_str()).ok()?;
+                Some((path, value, format!("/linux/sysctl/{name}")))
+            })
+            .collect();
+        all.sort();
+        all
+    }
+}

@@ -1,0 +1,355 @@
+//! The order of everything: the security argument, from top to bottom.
+//!
+//! Three lists are written, one for each track, each in its own order; the numbering follows
+//! the design: what is prepared, what init does until it is ready, what the supervisor does
+//! beside it, and what init does after `start`.
+
+mod init;
+mod prepare;
+mod supervise;
+
+use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
+
+use super::action::{Action, IdMap, IdMapping, Namespace, Slot, Track};
+use super::cgroup::CgroupPlan;
+use super::facts::KernelFacts;
+use super::mount::{Filesystem, MountAttributes};
+use super::mounts::{self, Setting, Wanted};
+use super::text::{RootedPath, Text};
+use super::{LaunchPlan, Origin, Step, gates, process};
+use crate::policy::{Judged, Level};
+use crate::seccomp::Program;
+use crate::sys::flags::mount_attr;
+
+/// What a plan is made from.
+#[derive(Debug)]
+pub struct Inputs<'a> {
+    /// The specification, after the policy.
+    pub judged: &'a Judged,
+    /// What was found out about the host.
+    pub facts: &'a KernelFacts,
+    /// The control group's chapter.
+    pub cgroup: CgroupPlan,
+    /// The seccomp filter; `None` only where the level allows none.
+    pub filter: Option<Program>,
+    /// What the caller asked for on the command line.
+    pub options: CreateOptions,
+    /// The bundle's absolute path.
+    pub bundle: &'a str,
+    /// Whether a limit is held by a hierarchy of cgroup v1, which a process joins only after
+    /// its birth.
+    pub joins_v1: bool,
+    /// What could not be had and is not essential.
+    pub notes: Vec<String>,
+}
+
+/// What `create` and `run` take beside the bundle.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CreateOptions {
+    /// Keep the caller's session keyring (`--no-new-keyring`).
+    pub keep_keyring: bool,
+    /// Descriptors above 2 that the program inherits (`--preserve-fds`).
+    pub preserve: u32,
+}
+
+/// Why a bundle cannot become a plan. Nothing was created.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{at}: {what}")]
+pub struct PlanError {
+    /// A JSON pointer (RFC 6901) into config.json.
+    pub at: String,
+    /// What is wrong there, as a clause.
+    pub what: String,
+}
+
+impl PlanError {
+    /// A fault at a place.
+    #[must_use]
+    pub fn new(at: String, what: String) -> Self {
+        Self { at, what }
+    }
+}
+
+/// Whether a writable mount will have its ids translated: then the filter must keep set-id
+/// files from being made on it.
+#[must_use]
+pub fn has_writable_mapped_mount(spec: &Spec, own_range: bool) -> bool {
+    let writable = |mount: &oci_spec::runtime::Mount| {
+        let words = mount.options().clone().unwrap_or_default();
+        let bind = mount.typ().as_deref() == Some("bind")
+            || words.iter().any(|word| word == "bind" || word == "rbind");
+        bind && !words.iter().any(|word| word == "ro" || word == "rro")
+    };
+    own_range && spec.mounts().iter().flatten().any(writable)
+}
+
+/// Builds the plan.
+///
+/// # Errors
+/// All faults of the bundle that only show when it is put together.
+pub fn build(inputs: Inputs<'_>) -> Result<LaunchPlan, Vec<PlanError>> {
+    let builder = Builder::new(inputs)?;
+    builder.build()
+}
+
+struct Builder<'a> {
+    inputs: Inputs<'a>,
+    spec: &'a Spec,
+    process: &'a Process,
+    /// How ids are mapped; `None` without a user namespace.
+    ids: Option<IdMap>,
+    new: Vec<Namespace>,
+    joined: Vec<Namespace>,
+    mounts: Vec<Wanted>,
+    steps: Vec<Step>,
+    errors: Vec<PlanError>,
+    next_slot: u16,
+}
+
+impl<'a> Builder<'a> {
+    fn new(inputs: Inputs<'a>) -> Result<Self, Vec<PlanError>> {
+        let spec = &inputs.judged.spec;
+        let Some(process) = spec.process().as_ref() else {
+            let what = "is missing: there is nothing to run".to_owned();
+            return Err(vec![PlanError::new("/process".to_owned(), what)]);
+        };
+        let (new, joined) = namespaces(spec);
+        let mut builder = Self {
+            spec,
+            process,
+            ids: None,
+            new,
+            joined,
+            mounts: Vec::new(),
+            steps: Vec::with_capacity(128),
+            errors: Vec::new(),
+            next_slot: 1,
+            inputs,
+        };
+        builder.ids = builder.id_map();
+        builder.mounts = builder.wanted_mounts();
+        Ok(builder)
+    }
+
+    fn hardened(&self) -> bool {
+        self.inputs.judged.level == Level::Hardened
+    }
+
+    fn has_new(&self, kind: Namespace) -> bool {
+        self.new.contains(&kind)
+    }
+
+    fn fault(&mut self, at: &str, what: impl Into<String>) {
+        self.errors.push(PlanError::new(at.to_owned(), what.into()));
+    }
+
+    /// Who asked for what is at `pointer`: the bundle, or the control that changed it.
+    fn origin(&self, pointer: &str) -> Origin {
+        match self.inputs.judged.changed_by(pointer) {
+            Some(change) => Origin::Rule { id: change.rule.clone(), at: change.policy.clone() },
+            None => Origin::Config(pointer.to_owned()),
+        }
+    }
+
+    fn rule(id: &str) -> Origin {
+        Origin::Rule { id: id.to_owned(), at: crate::policy::place(id) }
+    }
+
+    fn push(&mut self, track: Track, action: Action, origin: Origin) {
+        self.steps.push(Step { track, action, origin });
+    }
+
+    fn builtin(&mut self, track: Track, action: Action, why: &str) {
+        self.push(track, action, Origin::Builtin(why.to_owned()));
+    }
+
+    fn asked(&mut self, track: Track, action: Action, pointer: &str) {
+        let origin = self.origin(pointer);
+        self.push(track, action, origin);
+    }
+
+    fn slot(&mut self) -> Slot {
+        let slot = Slot(self.next_slot);
+        self.next_slot = self.next_slot.saturating_add(1);
+        slot
+    }
+
+    fn id_map(&mut self) -> Option<IdMap> {
+        if !self.has_new(Namespace::User) {
+            return None;
+        }
+        if self.inputs.judged.own_range {
+            return Some(IdMap::OwnRange);
+        }
+        let lines = |given: &Option<Vec<oci_spec::runtime::LinuxIdMapping>>| {
+            let convert = |line: &oci_spec::runtime::LinuxIdMapping| IdMapping {
+                inside: line.container_id(),
+                outside: line.host_id(),
+                size: line.size(),
+            };
+            given.iter().flatten().map(convert).collect::<Vec<_>>()
+        };
+        let linux = self.spec.linux().as_ref()?;
+        let (uids, gids) = (lines(linux.uid_mappings()), lines(linux.gid_mappings()));
+        if uids.is_empty() || gids.is_empty() {
+            self.fault("/linux/uidMappings", "a user namespace without mappings has no ids");
+        }
+        Some(IdMap::Given { uids, gids })
+    }
+
+    fn wanted_mounts(&mut self) -> Vec<Wanted> {
+        let devices = self.spec.linux().as_ref().and_then(|linux| linux.devices().clone());
+        let devices = devices.unwrap_or_default();
+        let setting = Setting {
+            mapped: self.ids == Some(IdMap::OwnRange),
+            hardened: self.hardened(),
+            terminal: self.process.terminal() == Some(true),
+            devices: &devices,
+            bundle: self.inputs.bundle,
+        };
+        let given = self.spec.mounts().clone().unwrap_or_default();
+        let mut wanted = mounts::convert(&given, setting, &mut self.errors);
+        if !wanted.iter().any(|mount| mount.at.as_str() == "/dev") {
+            match own_dev(setting) {
+                Ok(dev) => wanted.insert(0, dev),
+                Err(error) => self.errors.push(error),
+            }
+        }
+        mounts::prepare_dev(&mut wanted);
+        wanted
+    }
+
+    fn build(mut self) -> Result<LaunchPlan, Vec<PlanError>> {
+        let program = match process::program(self.process) {
+            Ok(program) => program,
+            Err(error) => {
+                self.errors.push(error);
+                return Err(self.errors);
+            }
+        };
+        self.check_ids();
+        let sets = process::capability_sets(self.process, self.inputs.facts);
+        let (limits, raised) = process::limits(self.process, self.inputs.facts, &mut self.errors);
+        self.prepare();
+        let slots = self.init_until_ready();
+        self.supervise(&slots, &raised);
+        let filter = self.inputs.filter.take();
+        let preserve = self.inputs.options.preserve;
+        let last = process::last_steps(self.process, &program, sets, limits, filter, preserve);
+        self.builtin(Track::Init, Action::AwaitStart, "created, not started");
+        for (action, pointer) in last {
+            self.last(action, pointer);
+        }
+        if !self.errors.is_empty() {
+            return Err(self.errors);
+        }
+        if let Err(fault) = gates::simulate(&self.steps) {
+            return Err(vec![PlanError::new(String::new(), fault.to_string())]);
+        }
+        let judged = self.inputs.judged;
+        Ok(LaunchPlan {
+            version: LaunchPlan::VERSION,
+            level: judged.level.as_str().to_owned(),
+            policy: judged.source.clone(),
+            steps: self.steps,
+            program,
+            changes: judged.changes.clone(),
+            would_refuse: judged.would_refuse.clone(),
+            would_change: judged.would_change.clone(),
+            notes: self.inputs.notes,
+        })
+    }
+
+    /// A last step of init. The filter is the policy's work where the policy holds.
+    fn last(&mut self, action: Action, pointer: &str) {
+        if matches!(action, Action::LoadFilter { .. }) && self.hardened() {
+            self.push(Track::Init, action, Self::rule("seccomp.baseline"));
+        } else if pointer.is_empty() {
+            self.builtin(Track::Init, action, "nothing of the caller's is inherited");
+        } else {
+            self.asked(Track::Init, action, pointer);
+        }
+    }
+
+    /// Every id of the process must exist inside.
+    fn check_ids(&mut self) {
+        let user = self.process.user();
+        let (uid, gid) = (user.uid(), user.gid());
+        let extra: Vec<u32> = user.additional_gids().iter().flatten().copied().collect();
+        if !maps(self.ids.as_ref(), uid, true) {
+            self.fault("/process/user/uid", format!("{uid} is not mapped"));
+        }
+        if !maps(self.ids.as_ref(), gid, false) {
+            self.fault("/process/user/gid", format!("{gid} is not mapped"));
+        }
+        for (index, gid) in extra.into_iter().enumerate() {
+            if !maps(self.ids.as_ref(), gid, false) {
+                let at = format!("/process/user/additionalGids/{index}");
+                self.fault(&at, format!("{gid} is not mapped"));
+            }
+        }
+    }
+}
+
+/// `nosuid,nodev,noexec`: the flags of kernel file systems.
+const KERNEL_FLAGS: u64 = mount_attr::NOSUID | mount_attr::NODEV | mount_attr::NOEXEC;
+
+fn plain(set: u64) -> MountAttributes {
+    MountAttributes {
+        set,
+        clear: 0,
+        recursive_set: 0,
+        recursive_clear: 0,
+        propagation: 0,
+        mapped: false,
+    }
+}
+
+fn own_dev(setting: Setting<'_>) -> Result<Wanted, PlanError> {
+    let fault = |error: super::text::HoldsNul| PlanError::new("/mounts".into(), error.to_string());
+    let mode = (Text::new("mode").map_err(fault)?, Some(Text::new("755").map_err(fault)?));
+    let tree = mounts::dev_tree(vec![mode], setting)?;
+    Ok(Wanted {
+        pointer: "/mounts".to_owned(),
+        at: RootedPath::new("/dev").map_err(fault)?,
+        filesystem: Filesystem::Dev(Box::new(tree)),
+        attributes: plain(mount_attr::NOSUID | mount_attr::NOEXEC),
+    })
+}
+
+fn maps(ids: Option<&IdMap>, id: u32, user: bool) -> bool {
+    match ids {
+        None => true,
+        Some(IdMap::OwnRange) => id < 65_536,
+        Some(IdMap::Given { uids, gids }) => {
+            let lines = if user { uids } else { gids };
+            lines.iter().any(|line| id.checked_sub(line.inside).is_some_and(|at| at < line.size))
+        }
+    }
+}
+
+/// The namespaces that are made, and those that are joined.
+fn namespaces(spec: &Spec) -> (Vec<Namespace>, Vec<Namespace>) {
+    let given = spec.linux().as_ref().and_then(|linux| linux.namespaces().clone());
+    let (mut new, mut joined) = (Vec::new(), Vec::new());
+    for namespace in given.unwrap_or_default() {
+        let Some(kind) = kind_of(namespace.typ()) else { continue };
+        if namespace.path().is_some() { joined.push(kind) } else { new.push(kind) }
+    }
+    (new, joined)
+}
+
+/// The kind of a namespace of the specification; `None` for time, which is refused before.
+#[must_use]
+pub fn kind_of(typ: LinuxNamespaceType) -> Option<Namespace> {
+    Some(match typ {
+        LinuxNamespaceType::Pid => Namespace::Pid,
+        LinuxNamespaceType::Network => Namespace::Network,
+        LinuxNamespaceType::Ipc => Namespace::Ipc,
+        LinuxNamespaceType::Uts => Namespace::Uts,
+        LinuxNamespaceType::Mount => Namespace::Mount,
+        LinuxNamespaceType::User => Namespace::User,
+        LinuxNamespaceType::Cgroup => Namespace::Cgroup,
+        LinuxNamespaceType::Time => return None,
+    })
+}

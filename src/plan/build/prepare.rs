@@ -1,0 +1,76 @@
+//! What is prepared before the new process exists.
+
+use super::Builder;
+use crate::plan::action::{Action, Gate, IdMap, MountPoint, Namespace, Track};
+use crate::plan::mounts::Wanted;
+use crate::plan::text::RootedPath;
+
+impl Builder<'_> {
+    pub(super) fn prepare(&mut self) {
+        let track = Track::Prepare;
+        if self.ids == Some(IdMap::OwnRange) {
+            self.push(track, Action::TakeIds, Self::rule("ids.own-range"));
+        }
+        let cgroup = Box::new(self.inputs.cgroup.clone());
+        self.asked(track, Action::MakeCgroup { cgroup }, "/linux/cgroupsPath");
+        let path = self.inputs.facts.rootfs.path.clone();
+        self.asked(track, Action::OpenRootfs { path }, "/root/path");
+        self.mount_points();
+        let facts = self.inputs.facts;
+        for found in &facts.namespaces {
+            let action = Action::OpenNamespace { kind: found.kind, path: found.path.clone() };
+            self.asked(track, action, "/linux/namespaces");
+        }
+        let births: Vec<_> = [Namespace::Mount, Namespace::Pid]
+            .into_iter()
+            .filter(|kind| self.has_new(*kind) || *kind == Namespace::Mount)
+            .collect();
+        self.asked(track, Action::Spawn { namespaces: births }, "/linux/namespaces");
+        if self.inputs.joins_v1 {
+            let why = "a cgroup namespace begins where its maker is";
+            self.builtin(Track::Supervisor, Action::Open { gate: Gate::Cgroups }, why);
+        }
+    }
+
+    /// Mount points that the image may lack, made through the engine's own mount. Those below
+    /// a mount of memory are made there, those of `/dev` with it.
+    fn mount_points(&mut self) {
+        let mut missing = Vec::new();
+        for (index, mount) in self.mounts.iter().enumerate() {
+            if self.is_within_memory(index) || mount.at.as_str() == "/" {
+                continue;
+            }
+            let kind = match mount.source() {
+                Some(source) => MountPoint::AsSource { source: source.clone() },
+                None => MountPoint::Directory,
+            };
+            missing.push((mount.at.clone(), kind, mount.pointer.clone()));
+        }
+        for (at, kind, pointer) in missing {
+            self.asked(Track::Prepare, Action::MakeMountPoint { at, kind }, &pointer);
+        }
+        let directory = self.process.cwd().to_str().unwrap_or_default();
+        let Ok(at) = RootedPath::new(directory) else { return };
+        let covered = |mount: &Wanted| mount.at.as_str() != "/" && at.is_within(mount.at.as_str());
+        if at.as_str() != "/" && !self.mounts.iter().any(covered) && !self.is_scratch(&at) {
+            let action = Action::MakeMountPoint { at, kind: MountPoint::Directory };
+            self.asked(Track::Prepare, action, "/process/cwd");
+        }
+    }
+
+    pub(super) fn is_scratch(&self, at: &RootedPath) -> bool {
+        self.inputs.judged.scratch.iter().any(|scratch| at.is_within(scratch))
+    }
+
+    /// Whether a mount lies in scratch, or below a mount that comes before it: its place is in
+    /// there, not in the image.
+    fn is_within_memory(&self, index: usize) -> bool {
+        let Some(mount) = self.mounts.get(index) else { return false };
+        let below = |other: &Wanted| {
+            other.at != mount.at
+                && other.at.as_str() != "/"
+                && mount.at.is_within(other.at.as_str())
+        };
+        self.is_scratch(&mount.at) || self.mounts.iter().take(index).any(below)
+    }
+}

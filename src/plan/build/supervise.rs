@@ -1,0 +1,276 @@
+//! What the supervisor does beside init: everything that is mounted.
+
+use super::init::OwnMounts;
+use super::{Builder, maps, plain};
+use crate::plan::Origin;
+use crate::plan::action::{Action, Gate, IdMap, Limit, Namespace, Place, Slot, Track};
+use crate::plan::facts::RootfsKind;
+use crate::plan::mount::{Filesystem, FsOption, MountAttributes};
+use crate::plan::mounts::Wanted;
+use crate::plan::text::{RootedPath, Text};
+use crate::sys::flags::mount_attr;
+
+/// A mount on its way to its place.
+struct Attached {
+    slot: Slot,
+    at: RootedPath,
+    place: Place,
+    origin: Origin,
+    /// For what can only be built inside the container's namespaces.
+    build: Option<Action>,
+    late: bool,
+}
+
+impl Builder<'_> {
+    /// The supervisor, beside init.
+    pub(super) fn supervise(&mut self, own: &OwnMounts, raised: &[Limit]) {
+        let track = Track::Supervisor;
+        let wait = "init has its user namespace";
+        self.builtin(track, Action::Await { gate: Gate::UserNamespace }, wait);
+        if let Some(ids) = self.ids.clone() {
+            let origin = self.user_origin();
+            self.push(track, Action::WriteIdMaps { ids }, origin);
+        }
+        let why = "what only init could build";
+        for slot in [Some(own.proc), own.cgroup].into_iter().flatten() {
+            self.builtin(track, Action::FetchMount { slot }, why);
+        }
+        let done = "ids are mapped, and what it built was fetched";
+        self.builtin(track, Action::Open { gate: Gate::IdMaps }, done);
+        self.root_tree();
+        let attached = self.build_mounts(own);
+        let net = self.net_sysctls();
+        if !net.is_empty() {
+            self.builtin(track, Action::KeepSysctl, "before /proc/sys is read-only");
+        }
+        self.builtin(track, Action::EnterMounts, "to attach what was built");
+        self.builtin(track, Action::AttachRoot, "the new root");
+        let (late, early): (Vec<_>, Vec<_>) = attached.into_iter().partition(|mount| mount.late);
+        early.into_iter().for_each(|mount| self.attach(mount));
+        let (covers, late_covers): (Vec<_>, Vec<_>) =
+            self.covers().into_iter().partition(|(action, _)| is_in_proc(action));
+        covers.into_iter().for_each(|(action, origin)| self.push(track, action, origin));
+        self.asked(track, Action::CheckProgram, "/process/args");
+        // Here, because taking the host's mounts away takes as long as init needs for its
+        // namespaces. What comes later is attached by descriptors of the new root.
+        self.builtin(track, Action::Pivot, "the host's files are gone from inside");
+        self.limits(raised);
+        let made = "init has its network, IPC and UTS namespaces";
+        self.builtin(track, Action::Await { gate: Gate::Namespaces }, made);
+        if !late.is_empty() || !net.is_empty() {
+            let why = "sysfs and mqueue bind to the namespaces of who opens them";
+            self.builtin(track, Action::EnterNetworkAndIpc, why);
+        }
+        late.into_iter().for_each(|mount| self.attach(mount));
+        for (name, value, origin) in net {
+            self.push(track, Action::SetNetSysctl { name, value }, origin);
+        }
+        self.terminal();
+        late_covers.into_iter().for_each(|(action, origin)| self.push(track, action, origin));
+        self.builtin(track, Action::ComeHome, "the rest is done outside");
+        self.builtin(track, Action::Await { gate: Gate::Ready }, "init waits for start");
+    }
+
+    /// What only the supervisor may do to init.
+    fn limits(&mut self, raised: &[Limit]) {
+        let track = Track::Supervisor;
+        for limit in raised {
+            let action = Action::RaiseLimit { limit: *limit };
+            self.asked(track, action, "/process/rlimits");
+        }
+        if let Some(score) = self.process.oom_score_adj() {
+            self.asked(track, Action::SetOomScore { score }, "/process/oomScoreAdj");
+        }
+    }
+
+    fn root_tree(&mut self) {
+        let readonly = self.spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly);
+        let mut set = if readonly == Some(true) { mount_attr::RDONLY } else { 0 };
+        if self.hardened() {
+            set |= mount_attr::NOSUID | mount_attr::NODEV;
+        }
+        let mapped = self.ids == Some(IdMap::OwnRange);
+        let attributes =
+            MountAttributes { propagation: mount_attr::MS_PRIVATE, mapped, ..plain(set) };
+        let facts = self.inputs.facts;
+        let action = match &facts.rootfs.kind {
+            RootfsKind::Overlay(overlay) if mapped => {
+                Action::AssembleRootfs { overlay: overlay.clone(), attributes }
+            }
+            RootfsKind::Unmappable(why) if mapped => {
+                let what = format!("{} {why}", facts.rootfs.path);
+                self.fault("/root/path", what);
+                return;
+            }
+            RootfsKind::Overlay(_) | RootfsKind::Unmappable(_) | RootfsKind::Mappable => {
+                Action::CopyRootfs { attributes }
+            }
+        };
+        self.asked(Track::Supervisor, action, "/root/readonly");
+    }
+
+    /// Builds what can be built beforehand, and returns everything that is to be attached, in
+    /// its order.
+    fn build_mounts(&mut self, own: &OwnMounts) -> Vec<Attached> {
+        let mut attached = self.scratch();
+        let mounts = std::mem::take(&mut self.mounts);
+        let late: Vec<RootedPath> =
+            mounts.iter().filter(|m| is_late(&m.filesystem)).map(|m| m.at.clone()).collect();
+        for (index, mount) in mounts.iter().enumerate() {
+            let place = place(mount, &mounts, index, &self.inputs.judged.scratch);
+            let touches = |other: &RootedPath| {
+                other.is_within(mount.at.as_str()) && !is_container(&mount.filesystem)
+                    || mount.at.is_within(other.as_str())
+            };
+            let origin = self.origin(&mount.pointer);
+            let mut build = None;
+            let slot = if let Some(slot) = own.slot_of(&mount.filesystem) {
+                slot
+            } else {
+                let slot = self.slot();
+                let filesystem = mount.filesystem.clone();
+                let attributes = mount.attributes;
+                let action = Action::BuildMount { slot, filesystem, attributes };
+                if is_late(&mount.filesystem) {
+                    build = Some(action);
+                } else {
+                    self.push(Track::Supervisor, action, origin.clone());
+                }
+                slot
+            };
+            let late = late.iter().any(touches);
+            attached.push(Attached { slot, at: mount.at.clone(), place, origin, build, late });
+        }
+        self.mounts = mounts;
+        attached
+    }
+
+    /// Memory where programs expect to write.
+    fn scratch(&mut self) -> Vec<Attached> {
+        let mut attached = Vec::new();
+        for place in self.inputs.judged.scratch.clone() {
+            let (Ok(at), Ok(mode), Ok(value)) =
+                (RootedPath::new(&place), Text::new("mode"), Text::new("1777"))
+            else {
+                continue;
+            };
+            let slot = self.slot();
+            let options: Vec<FsOption> = vec![(mode, Some(value))];
+            let filesystem =
+                Filesystem::Tmpfs { options, owner: (0, 0), copy_up: Some(at.clone()) };
+            let attributes = plain(mount_attr::NOSUID | mount_attr::NODEV);
+            let action = Action::BuildMount { slot, filesystem, attributes };
+            let origin = Self::rule("rootfs.scratch");
+            self.push(Track::Supervisor, action, origin.clone());
+            let place = Place::Optional;
+            attached.push(Attached { slot, at, place, origin, build: None, late: false });
+        }
+        attached
+    }
+
+    fn attach(&mut self, mount: Attached) {
+        if let Some(build) = mount.build {
+            self.push(Track::Supervisor, build, mount.origin.clone());
+        }
+        let action = Action::Attach { slot: mount.slot, at: mount.at, place: mount.place };
+        self.push(Track::Supervisor, action, mount.origin);
+    }
+
+    fn net_sysctls(&self) -> Vec<(Text, Text, Origin)> {
+        let mut all: Vec<_> = self
+            .sysctls(|name| name.starts_with("net."))
+            .into_iter()
+            .map(|(name, value, pointer)| (name, value, self.origin(&pointer)))
+            .collect();
+        let asked = |wanted: &str| all.iter().any(|(name, _, _)| name.as_str() == wanted);
+        let ports = "net/ipv4/ip_unprivileged_port_start";
+        // Inside a network namespace that belongs to the host, no capability of the container
+        // counts: what it may do there must be allowed to everyone.
+        let foreign = self.joined.contains(&Namespace::Network) && self.ids.is_some();
+        if foreign
+            && !asked(ports)
+            && let (Ok(name), Ok(value)) = (Text::new(ports), Text::new("0"))
+        {
+            let why = "root of another user namespace may not use low ports otherwise";
+            all.push((name, value, Origin::Builtin(why.to_owned())));
+        }
+        all
+    }
+
+    fn terminal(&mut self) {
+        if self.process.terminal() != Some(true) {
+            return;
+        }
+        let size = self.process.console_size().and_then(|size| {
+            Some((u16::try_from(size.height()).ok()?, u16::try_from(size.width()).ok()?))
+        });
+        let owner = (self.process.user().uid(), 5);
+        let owner = if maps(self.ids.as_ref(), 5, false) { owner } else { (owner.0, 0) };
+        let action = Action::MakeTerminal { size, owner };
+        self.asked(Track::Supervisor, action, "/process/terminal");
+    }
+
+    /// Read-only and masked paths, in this order: a mask lies on top.
+    fn covers(&self) -> Vec<(Action, Origin)> {
+        let mut covers = Vec::new();
+        let Some(linux) = self.spec.linux().as_ref() else { return covers };
+        for (index, path) in linux.readonly_paths().iter().flatten().enumerate() {
+            let Ok(at) = RootedPath::new(path) else { continue };
+            let pointer = format!("/linux/readonlyPaths/{index}");
+            let origin = self.list_origin("proc.read-only", path, &pointer);
+            covers.push((Action::MakeReadonly { at }, origin));
+        }
+        for (index, path) in linux.masked_paths().iter().flatten().enumerate() {
+            let Ok(at) = RootedPath::new(path) else { continue };
+            let pointer = format!("/linux/maskedPaths/{index}");
+            let origin = self.list_origin("proc.masked", path, &pointer);
+            covers.push((Action::Mask { at }, origin));
+        }
+        covers
+    }
+
+    /// The control that added `path` to a list, or the bundle.
+    fn list_origin(&self, rule: &str, path: &str, pointer: &str) -> Origin {
+        let added =
+            self.inputs.judged.changes.iter().any(|change| {
+                change.rule == rule && change.to.split(' ').any(|added| added == path)
+            });
+        if added { Self::rule(rule) } else { Origin::Config(pointer.to_owned()) }
+    }
+}
+
+/// Whether a path that is covered lies in procfs, which is attached early: no link of the image
+/// leads there or away from there.
+fn is_in_proc(action: &Action) -> bool {
+    let (Action::Mask { at } | Action::MakeReadonly { at }) = action else { return false };
+    at.is_within("/proc")
+}
+
+/// File systems that bind to the network or IPC namespace of the process that opens them.
+fn is_late(filesystem: &Filesystem) -> bool {
+    matches!(filesystem, Filesystem::Sysfs { .. } | Filesystem::Mqueue)
+}
+
+/// A file system made for others to be mounted in: what is late inside does not make it late.
+fn is_container(filesystem: &Filesystem) -> bool {
+    matches!(filesystem, Filesystem::Dev(_))
+}
+
+fn place(mount: &Wanted, all: &[Wanted], index: usize, scratch: &[String]) -> Place {
+    let kernel = ["/proc", "/sys", "/dev"];
+    if kernel.contains(&mount.at.as_str()) {
+        return Place::Real;
+    }
+    let bind = matches!(mount.filesystem, Filesystem::Bind { .. });
+    let in_tmpfs = all.iter().take(index).any(|other| {
+        matches!(other.filesystem, Filesystem::Tmpfs { .. })
+            && other.at != mount.at
+            && mount.at.is_within(other.at.as_str())
+    });
+    let in_scratch = scratch.iter().any(|place| mount.at.is_within(place));
+    match (in_tmpfs || in_scratch, bind) {
+        (true, true) => Place::MadeAsSource,
+        (true, false) => Place::Made,
+        (false, _) => Place::Existing,
+    }
+}

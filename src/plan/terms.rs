@@ -1,0 +1,204 @@
+//! The terms that steps are made of: tracks, gates, slots, namespaces, maps, limits.
+
+use serde::{Deserialize, Serialize};
+
+use super::text::{HostPath, RootedPath};
+
+/// Which thread of the launch a step belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Track {
+    /// The caller, before the new process exists.
+    Prepare,
+    /// The caller, beside the new process.
+    Supervisor,
+    /// The new process.
+    Init,
+}
+
+/// A point that one track waits at until the other has reached it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gate {
+    /// Init is in every control group that it belongs to.
+    Cgroups,
+    /// Init is in its new user namespace; `proc` and `cgroup2` are built.
+    UserNamespace,
+    /// The id maps are written, and what init built was fetched.
+    IdMaps,
+    /// Network, IPC and UTS namespaces exist.
+    Namespaces,
+    /// Init has nothing left to do before `start`.
+    Ready,
+}
+
+/// A place for something that cannot be known beforehand: filled by one step, read by a later
+/// one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Slot(pub u16);
+
+/// A kind of namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Namespace {
+    /// Process ids.
+    Pid,
+    /// Network devices, addresses, ports.
+    Network,
+    /// System V and POSIX message objects.
+    Ipc,
+    /// Host and domain name.
+    Uts,
+    /// Mounts.
+    Mount,
+    /// Ids and capabilities.
+    User,
+    /// The root of the control groups seen.
+    Cgroup,
+}
+
+impl Namespace {
+    /// Every kind, in the order of the specification.
+    pub const ALL: [Self; 7] =
+        [Self::Pid, Self::Network, Self::Mount, Self::Ipc, Self::Uts, Self::User, Self::Cgroup];
+
+    /// The `CLONE_NEW*` flag.
+    #[must_use]
+    pub fn flag(self) -> i32 {
+        use crate::sys::flags::ns;
+        match self {
+            Self::Pid => ns::PID,
+            Self::Network => ns::NET,
+            Self::Ipc => ns::IPC,
+            Self::Uts => ns::UTS,
+            Self::Mount => ns::MOUNT,
+            Self::User => ns::USER,
+            Self::Cgroup => ns::CGROUP,
+        }
+    }
+
+    /// The word that config.json uses.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pid => "pid",
+            Self::Network => "network",
+            Self::Ipc => "ipc",
+            Self::Uts => "uts",
+            Self::Mount => "mount",
+            Self::User => "user",
+            Self::Cgroup => "cgroup",
+        }
+    }
+
+    /// The name of its link in `/proc/PID/ns`.
+    #[must_use]
+    pub fn link(self) -> &'static str {
+        match self {
+            Self::Pid => "pid",
+            Self::Network => "net",
+            Self::Ipc => "ipc",
+            Self::Uts => "uts",
+            Self::Mount => "mnt",
+            Self::User => "user",
+            Self::Cgroup => "cgroup",
+        }
+    }
+}
+
+/// How the place of a mount is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// Links of the image are followed inside the root; the place must exist.
+    Existing,
+    /// As [`Self::Existing`], but without the place nothing is mounted.
+    Optional,
+    /// It lies in memory that was mounted before, and is made there as a directory.
+    Made,
+    /// As [`Self::Made`], but as what the source is: a directory or an empty file.
+    MadeAsSource,
+    /// It must be a real directory: no link of the image may stand anywhere in the path.
+    Real,
+}
+
+/// What a mount point must be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MountPoint {
+    /// A directory.
+    Directory,
+    /// A directory or a file, as the source of the bind mount is.
+    AsSource {
+        /// Where that is on the host.
+        source: HostPath,
+    },
+}
+
+/// How ids inside relate to ids outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IdMap {
+    /// Ids 0 to 65535 are the range that [`Action::TakeIds`] took.
+    OwnRange,
+    /// What the bundle says, checked.
+    Given {
+        /// Of users.
+        uids: Vec<IdMapping>,
+        /// Of groups.
+        gids: Vec<IdMapping>,
+    },
+}
+
+/// One line of an id map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdMapping {
+    /// First id inside.
+    pub inside: u32,
+    /// First id outside.
+    pub outside: u32,
+    /// How many.
+    pub size: u32,
+}
+
+/// An overlay mount, as the kernel described it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overlay {
+    /// Layer directories, topmost first; the engine's upper directory is the first.
+    pub layers: Vec<HostPath>,
+    /// Layers that hold only data, if any.
+    pub data_layers: Vec<HostPath>,
+    /// The root file system's path inside the overlay; `/` for its root.
+    pub subdirectory: RootedPath,
+    /// Whether the layers hold metadata-only copies.
+    pub metacopy: bool,
+    /// Whether the layers mark themselves in the user's extended attributes.
+    pub userxattr: bool,
+}
+
+/// A resource limit of setrlimit(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// `RLIMIT_*`.
+    pub resource: u32,
+    /// What is in force; in the resource's own unit.
+    pub soft: u64,
+    /// How far the process may raise it itself.
+    pub hard: u64,
+}
+
+/// Capability sets as bit masks: bit n is capability n.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapabilitySets {
+    /// What any program started could ever have.
+    pub bounding: u64,
+    /// What is in force.
+    pub effective: u64,
+    /// What may be put in force.
+    pub permitted: u64,
+    /// What files with inheritable capabilities may keep.
+    pub inheritable: u64,
+    /// What a program without file capabilities keeps.
+    pub ambient: u64,
+}
