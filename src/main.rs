@@ -2,10 +2,15 @@
 
 use std::process::ExitCode;
 
-/// Ends the new process when it allocates: it promised not to.
+/// One thread, a short life, many small blocks: see `sys::arena`.
+#[cfg(not(feature = "fault"))]
+#[global_allocator]
+static ARENA: casemate::sys::arena::Arena = casemate::sys::arena::Arena::new();
+
+/// For tests: ends the new process when it allocates, since it promised not to.
 #[cfg(feature = "fault")]
 #[global_allocator]
-static GUARD: casemate::engine::fault::Guard = casemate::engine::fault::Guard;
+static GUARD: casemate::sys::alloc_guard::Guard = casemate::sys::alloc_guard::Guard;
 
 fn main() -> ExitCode {
     casemate::cli::main()

@@ -1,13 +1,11 @@
-//! For tests: fails a chosen step, and ends the new process when it allocates.
+//! For tests: fails a chosen step, or leaves steps out.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::plan::StepId;
-use crate::sys::{Errno, Result, process};
+use crate::sys::{Errno, Result};
 
 static STRIKES_AT: AtomicU16 = AtomicU16::new(0);
-static FORBIDDEN: AtomicBool = AtomicBool::new(false);
 
 /// Makes the step of this number fail with `EUCLEAN`, in this process and the one it starts.
 pub fn at(step: StepId) {
@@ -30,33 +28,4 @@ pub(super) fn skips(name: &str) -> bool {
 /// Fails if it is this step's turn to.
 pub(super) fn strike(step: StepId) -> Result<()> {
     if STRIKES_AT.load(Ordering::Relaxed) == step.0 { Err(Errno::EUCLEAN) } else { Ok(()) }
-}
-
-/// From now on, in this process, an allocation is the end.
-pub(super) fn forbid_allocation() {
-    FORBIDDEN.store(true, Ordering::Relaxed);
-}
-
-/// The exit status of a process that allocated where it must not.
-const ALLOCATED: i32 = 86;
-
-/// The system's allocator, until allocation is forbidden.
-#[derive(Debug)]
-pub struct Guard;
-
-#[expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
-// SAFETY: every call is passed on unchanged to the system's allocator, or ends the process.
-unsafe impl GlobalAlloc for Guard {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if FORBIDDEN.load(Ordering::Relaxed) {
-            process::end(ALLOCATED);
-        }
-        // SAFETY: the caller keeps the contract of the same function of the trait.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of the same function of the trait.
-        unsafe { System.dealloc(pointer, layout) }
-    }
 }

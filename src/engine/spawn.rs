@@ -24,7 +24,7 @@ pub(super) fn init(
         Cloned::Parent { pid, process } => Ok((pid, process)),
         Cloned::Child => {
             #[cfg(feature = "fault")]
-            super::fault::forbid_allocation();
+            crate::sys::alloc_guard::forbid_allocation();
             forget(ours);
             init::run(plan)
         }

@@ -52,7 +52,7 @@ pub(super) fn prepare(
     let config = read(doing, &bundle, policy.level)?;
     let facts = probe::kernel_facts(config.spec(), &bundle)
         .map_err(|error| OpsError::because(doing, &error).hint(error.hint()))?;
-    let judged = policy::judge(&policy, config.spec(), &namespaces::found(&facts))
+    let judged = policy::judge(&policy, config.into_value(), &namespaces::found(&facts))
         .map_err(|refusals| OpsError::refused(doing, &refusals))?;
     let hierarchies = Hierarchies::open().map_err(|error| OpsError::because(doing, &error))?;
     let mut notes = Vec::new();

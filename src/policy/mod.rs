@@ -187,10 +187,11 @@ impl Judged {
 /// All refusals, not the first one.
 pub fn judge(
     policy: &Policy,
-    spec: &Spec,
+    spec: Spec,
     namespaces: &[rules::FoundNamespaceOf],
 ) -> Result<Judged, Vec<Refusal>> {
-    let mut case = Case::new(spec.clone(), namespaces);
+    let as_written = (policy.level == Level::Audit).then(|| spec.clone());
+    let mut case = Case::new(spec, namespaces);
     rules::apply_all(&mut case);
     let Case { spec: changed, scratch, own_range, pids_limit, changes, refusals, .. } = case;
     match policy.level {
@@ -209,7 +210,7 @@ pub fn judge(
         Level::Audit => Ok(Judged {
             level: policy.level,
             source: policy.source.clone(),
-            spec: spec.clone(),
+            spec: as_written.unwrap_or(changed),
             scratch: Vec::new(),
             own_range: false,
             pids_limit: None,

@@ -3,6 +3,9 @@
 //! Everything here is one kernel call, or a few that only make sense together. Nothing here
 //! decides. Functions that the new process calls allocate nothing; their docs say so.
 
+#[cfg(feature = "fault")]
+pub mod alloc_guard;
+pub mod arena;
 pub mod attempt;
 pub mod bpf;
 pub mod caps;

@@ -53,20 +53,17 @@ fn add_missing(list: &mut Vec<String>, ours: &[&str]) -> Vec<String> {
 }
 
 fn hidden_paths(case: &mut Case<'_>) {
-    let mut linux = case.spec.linux().clone().unwrap_or_default();
-    let mut masked = linux.masked_paths().clone().unwrap_or_default();
-    let added = add_missing(&mut masked, list_of(MASKED));
-    if !added.is_empty() {
-        case.change(MASKED, "/linux/maskedPaths", "readable", added.join(" "));
+    let linux = case.spec.linux_mut().get_or_insert_default();
+    let masked = linux.masked_paths_mut().get_or_insert_default();
+    let now_masked = add_missing(masked, list_of(MASKED));
+    let readonly = linux.readonly_paths_mut().get_or_insert_default();
+    let now_readonly = add_missing(readonly, list_of(READ_ONLY));
+    if !now_masked.is_empty() {
+        case.change(MASKED, "/linux/maskedPaths", "readable", now_masked.join(" "));
     }
-    let mut readonly = linux.readonly_paths().clone().unwrap_or_default();
-    let added = add_missing(&mut readonly, list_of(READ_ONLY));
-    if !added.is_empty() {
-        case.change(READ_ONLY, "/linux/readonlyPaths", "writable", added.join(" "));
+    if !now_readonly.is_empty() {
+        case.change(READ_ONLY, "/linux/readonlyPaths", "writable", now_readonly.join(" "));
     }
-    linux.set_masked_paths(Some(masked));
-    linux.set_readonly_paths(Some(readonly));
-    case.spec.set_linux(Some(linux));
 }
 
 fn propagation(case: &mut Case<'_>) {
@@ -86,16 +83,15 @@ fn pids_limit(case: &mut Case<'_>) {
     let Some(Value::Number(limit)) = control(PIDS_LIMIT.0).map(|control| control.value) else {
         return;
     };
-    let resources = case.spec.linux().as_ref().and_then(|linux| linux.resources().clone());
-    let asked = resources.as_ref().and_then(|given| given.pids().as_ref()).map(LinuxPids::limit);
+    let resources = case.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+    let asked = resources.and_then(|given| given.pids().as_ref()).map(LinuxPids::limit);
     if asked.is_some_and(|asked| asked >= 0) {
         return;
     }
     case.change(PIDS_LIMIT, "/linux/resources/pids", "no limit", limit.to_string());
     case.pids_limit = Some(limit);
-    if let (Some(mut resources), Some(mut linux)) = (resources, case.spec.linux().clone()) {
+    let linux = case.spec.linux_mut().as_mut();
+    if let Some(resources) = linux.and_then(|linux| linux.resources_mut().as_mut()) {
         resources.set_pids(None);
-        linux.set_resources(Some(resources));
-        case.spec.set_linux(Some(linux));
     }
 }

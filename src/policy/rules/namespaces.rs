@@ -88,13 +88,10 @@ fn own(case: &mut Case<'_>, kind: LinuxNamespaceType, word: &str, rule: RuleId) 
 }
 
 fn add(case: &mut Case<'_>, kind: LinuxNamespaceType) {
-    let mut list = list(case);
     let mut namespace = LinuxNamespace::default();
     namespace.set_typ(kind);
-    list.push(namespace);
-    let mut linux = case.spec.linux().clone().unwrap_or_default();
-    linux.set_namespaces(Some(list));
-    case.spec.set_linux(Some(linux));
+    let linux = case.spec.linux_mut().get_or_insert_default();
+    linux.namespaces_mut().get_or_insert_default().push(namespace);
 }
 
 /// A user namespace: the bundle's own mapping if it keeps the host's root out, else a range.
@@ -117,8 +114,11 @@ fn own_ids(case: &mut Case<'_>) {
 }
 
 fn given_mappings(case: &mut Case<'_>) {
-    let Some(linux) = case.spec.linux().clone() else { return };
-    let both = [("uidMappings", linux.uid_mappings()), ("gidMappings", linux.gid_mappings())];
+    let Some(linux) = case.spec.linux() else { return };
+    let both = [
+        ("uidMappings", linux.uid_mappings().clone()),
+        ("gidMappings", linux.gid_mappings().clone()),
+    ];
     if both.iter().all(|(_, lines)| lines.as_ref().is_none_or(Vec::is_empty)) {
         case.own_range = true;
         let to = "65536 host ids that no other container has";
