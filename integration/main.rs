@@ -4,6 +4,8 @@
 mod cgroups;
 #[cfg(all(test, feature = "fault"))]
 mod every_step;
+#[cfg(test)]
+mod explain;
 #[cfg(all(test, feature = "fault"))]
 mod hardened;
 #[cfg(test)]
