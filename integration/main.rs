@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod cgroups;
+#[cfg(test)]
+mod cli;
 #[cfg(all(test, feature = "fault"))]
 mod every_step;
 #[cfg(test)]

@@ -1,9 +1,135 @@
 //! The command line: arguments, help, errors as people and engines read them.
+//!
+//! One file for each subcommand holds its arguments, its help and a thin `perform`; the work is
+//! in [`crate::ops`]. Nothing here decides anything about a container, reads an option from the
+//! environment, or depends on the name that the program was called by: the self-test runs it
+//! under others.
 
+mod absent;
+mod arguments;
+mod completion;
+mod create;
+mod delete;
+mod explain;
+mod features;
+mod global;
+mod kill;
+mod list;
+mod log;
+mod man;
+mod notes;
+mod output;
+mod report;
+mod run;
+mod spec;
+mod start;
+mod state;
+#[cfg(test)]
+mod tests;
+mod try_out;
+mod version;
+
+use std::ffi::OsString;
 use std::process::ExitCode;
 
+use arguments::{Cli, Command};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use log::Log;
+
+use crate::ops::{Context, OpsError};
+use crate::sys::{self, fd};
+
+/// What a subcommand comes to: an exit status, or an error that nobody has reported yet.
+type Outcome = Result<ExitCode, OpsError>;
+
+/// The exit status of a command line that makes no sense.
+const USAGE: u8 = 2;
+
 /// Parses the arguments, runs one operation, and turns its outcome into an exit status.
+///
+/// The status is 0 when it was done, 1 when it failed, 2 when the arguments make no sense and 3
+/// when the policy refused; `run` passes on that of the container.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::from(2)
+    // First of all: nothing that the caller left open reaches another program.
+    let guarded = fd::cloexec_from(3);
+    let words: Vec<OsString> = std::env::args_os().collect();
+    match Cli::try_parse_from(&words) {
+        Ok(cli) => perform(&cli, guarded),
+        Err(error) => explain_usage(&error, &words),
+    }
+}
+
+/// Runs one operation, and reports how it failed.
+fn perform(cli: &Cli, guarded: sys::Result<()>) -> ExitCode {
+    let log = match Log::open(cli.global.log(), cli.global.log_format) {
+        Ok(log) => log,
+        Err(error) => return report::failure(&error, &Log::none()),
+    };
+    if cli.global.is_verbose() {
+        notes::begin(&log);
+    }
+    tracing::debug!("casemate {}", env!("CARGO_PKG_VERSION"));
+    let outcome = match &cli.command {
+        _ if cli.version => version::perform(),
+        None => return usage(&misused("a subcommand is missing"), &log),
+        Some(Command::Other(words)) if !absent::is_known(words) => {
+            let name = words.first().map(|name| name.to_string_lossy()).unwrap_or_default();
+            return usage(&misused(&format!("unrecognized subcommand '{name}'")), &log);
+        }
+        Some(command) => dispatch(command, &cli.global.context(), guarded),
+    };
+    match outcome {
+        Ok(status) => status,
+        Err(error) => report::failure(&error, &log),
+    }
+}
+
+fn dispatch(command: &Command, context: &Context, guarded: sys::Result<()>) -> Outcome {
+    match command {
+        Command::Create(args) => guard(guarded).and_then(|()| create::perform(context, args)),
+        Command::Run(args) => guard(guarded).and_then(|()| run::perform(context, args)),
+        Command::Start(args) => start::perform(context, args),
+        Command::State(args) => state::perform(context, args),
+        Command::Kill(args) => kill::perform(context, args),
+        Command::Delete(args) => delete::perform(context, args),
+        Command::List(args) => list::perform(context, args),
+        Command::Spec(args) => spec::perform(args),
+        Command::Features => features::perform(),
+        Command::Explain(args) => explain::perform(context, args),
+        Command::Try(args) => try_out::perform(context, args),
+        Command::Completion(args) => completion::perform(args),
+        Command::Man(args) => man::perform(args),
+        Command::Other(words) => absent::perform(words),
+    }
+}
+
+/// What starts a program must not do so with the caller's descriptors open.
+fn guard(guarded: sys::Result<()>) -> Result<(), OpsError> {
+    guarded.map_err(|error| {
+        OpsError::failed("mark the caller's descriptors close-on-exec", format!("{error:?}"))
+            .hint("casemate needs Linux 5.12 or later")
+    })
+}
+
+/// Help goes to standard output; a usage error to standard error and to the log, if the rest of
+/// the arguments names one.
+fn explain_usage(error: &clap::Error, words: &[OsString]) -> ExitCode {
+    if !error.use_stderr() {
+        let printed = output::print(&error.render().to_string());
+        return printed.unwrap_or_else(|error| report::failure(&error, &Log::none()));
+    }
+    let log = global::log_of(words).unwrap_or_else(Log::none);
+    usage(error, &log)
+}
+
+/// A usage error that the parser leaves to us.
+fn misused(message: &str) -> clap::Error {
+    Cli::command().error(ErrorKind::InvalidSubcommand, message)
+}
+
+fn usage(error: &clap::Error, log: &Log) -> ExitCode {
+    report::usage(&error.render().to_string(), log);
+    ExitCode::from(USAGE)
 }

@@ -1,0 +1,63 @@
+//! What the command line looks like, from the program's name down to the subcommands.
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+use super::global::Global;
+use super::try_out;
+use super::{completion, create, delete, explain, kill, list, man, run, spec, start, state};
+
+const EXIT_STATUS: &str = "Exit status: 0 done, 1 failed, 2 the arguments make no sense, \
+    3 refused by the policy; `run` passes on that of the container's program.";
+
+/// Start OCI containers in a box that holds, or refuse and say why
+///
+/// casemate takes the place of runc or crun below an engine, or is used by hand on a bundle: a
+/// directory with a `config.json` and a root file system. Every container gets a range of host
+/// ids of its own, a read-only root, a seccomp filter and no way to gain privileges, whatever the
+/// bundle asks for. `casemate explain` prints what is done, and `casemate try` attacks it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "casemate",
+    bin_name = "casemate",
+    version,
+    disable_version_flag = true,
+    override_usage = "casemate [OPTIONS] <COMMAND>",
+    after_long_help = EXIT_STATUS
+)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+
+    /// Print the version, the commit it was built from, and the newest specification it knows
+    #[arg(long, short)]
+    pub(super) version: bool,
+
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+/// One for each operation.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Create(create::CreateArgs),
+    Run(run::RunArgs),
+    Start(start::StartArgs),
+    State(state::StateArgs),
+    Kill(kill::KillArgs),
+    Delete(delete::DeleteArgs),
+    List(list::ListArgs),
+    Spec(spec::SpecArgs),
+    /// Print what this program can apply, as one JSON document
+    ///
+    /// The document is that of the runtime specification, features.md. It says what the program
+    /// has, not what the host's kernel has.
+    Features,
+    Explain(explain::ExplainArgs),
+    Try(try_out::TryArgs),
+    Completion(completion::CompletionArgs),
+    Man(man::ManArgs),
+    #[command(external_subcommand)]
+    Other(Vec<OsString>),
+}

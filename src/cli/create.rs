@@ -1,0 +1,87 @@
+//! `create`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Outcome;
+use crate::ops::{self, Context, CreateRequest, OpsError};
+use crate::plan::build::CreateOptions;
+
+/// Create a container: everything up to the point where its program would start
+///
+/// The container waits, without having run anything, until `casemate start` lets it go on or
+/// `casemate delete` removes it. If it cannot be created, nothing is left behind.
+#[derive(Debug, Args)]
+pub(super) struct CreateArgs {
+    #[command(flatten)]
+    common: LaunchArgs,
+}
+
+/// What `create` and `run` have in common.
+#[derive(Debug, Args)]
+pub(super) struct LaunchArgs {
+    /// Name of the container, unique on this host: letters, digits and `_+-.`
+    #[arg(value_name = "ID")]
+    id: String,
+
+    /// Directory that holds `config.json`
+    #[arg(long, short, value_name = "DIR", default_value = ".")]
+    bundle: PathBuf,
+
+    /// File to write the process id of the container's first process to
+    #[arg(long, value_name = "FILE")]
+    pid_file: Option<PathBuf>,
+
+    /// Unix socket to send the container's terminal to
+    #[arg(long, value_name = "SOCKET")]
+    console_socket: Option<PathBuf>,
+
+    /// Unix socket to send a pidfd of the container's first process to
+    #[arg(long, value_name = "SOCKET")]
+    pidfd_socket: Option<PathBuf>,
+
+    /// Keep the session keyring of the caller
+    #[arg(long)]
+    no_new_keyring: bool,
+
+    /// How many descriptors after standard error the program inherits
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    preserve_fds: u32,
+
+    /// Always refused: without pivot_root, the host's file systems stay within reach
+    #[arg(long)]
+    no_pivot: bool,
+}
+
+impl LaunchArgs {
+    /// What is asked of the operation.
+    pub(super) fn request(&self, verb: &str) -> Result<CreateRequest, OpsError> {
+        if self.no_pivot {
+            let doing = format!("{verb} `{}`", self.id);
+            return Err(OpsError::failed(
+                doing,
+                "`--no-pivot` would leave the host's file systems within the container's reach",
+            )
+            .fact("undone", "nothing was created")
+            .hint("leave `--no-pivot` out, and boot from a root file system other than rootfs"));
+        }
+        Ok(CreateRequest {
+            id: self.id.clone(),
+            bundle: self.bundle.clone(),
+            pid_file: self.pid_file.clone(),
+            console_socket: self.console_socket.clone(),
+            pidfd_socket: self.pidfd_socket.clone(),
+            options: CreateOptions {
+                keep_keyring: self.no_new_keyring,
+                preserve: self.preserve_fds,
+            },
+        })
+    }
+}
+
+pub(super) fn perform(context: &Context, args: &CreateArgs) -> Outcome {
+    let request = args.common.request("create")?;
+    ops::create(context, &request).map(|()| ExitCode::SUCCESS)
+}

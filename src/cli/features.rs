@@ -1,0 +1,8 @@
+//! `features`.
+
+use super::{Outcome, output};
+use crate::spec::features;
+
+pub(super) fn perform() -> Outcome {
+    output::print_pretty(&features::document())
+}

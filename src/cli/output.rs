@@ -1,0 +1,80 @@
+//! What commands print: whole texts, and nothing besides.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::Outcome;
+use crate::ops::OpsError;
+use crate::sys::Errno;
+
+const DOING: &str = "write to standard output";
+
+/// Prints a text.
+pub(super) fn print(text: &str) -> Outcome {
+    print_bytes(text.as_bytes())
+}
+
+/// Prints bytes. A reader who has seen enough and gone is no failure.
+pub(super) fn print_bytes(bytes: &[u8]) -> Outcome {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(OpsError::failed(DOING, number(&error))),
+    }
+}
+
+/// Prints a document for people and programs.
+pub(super) fn print_pretty(document: &impl Serialize) -> Outcome {
+    print(&pretty(document)?)
+}
+
+/// Prints a document in one line.
+pub(super) fn print_compact(document: &impl Serialize) -> Outcome {
+    let line = serde_json::to_string(document).map_err(|error| OpsError::because(DOING, &error))?;
+    print(&format!("{line}\n"))
+}
+
+/// A document on several lines.
+pub(super) fn pretty(document: &impl Serialize) -> Result<String, OpsError> {
+    let mut text =
+        serde_json::to_string_pretty(document).map_err(|error| OpsError::because(DOING, &error))?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// The name of the kernel's error: engines look for its words elsewhere, and read more into them.
+pub(super) fn number(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => format!("{:?}", Errno::from_raw(number)),
+        None => error.to_string(),
+    }
+}
+
+/// A text that cannot end its line, move the cursor or change colours: names and paths in it
+/// come from whoever wrote the bundle.
+pub(super) fn one_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() || ('\u{2028}'..='\u{202e}').contains(&character) {
+            out.extend(character.escape_default());
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_fake_a_line_or_hide_one_is_written_out() {
+        let text = "a\nerror: b\r\x1b[31m\u{9b}2J\u{202e}é \u{1f600}";
+
+        assert_eq!(one_line(text), "a\\nerror: b\\r\\u{1b}[31m\\u{9b}2J\\u{202e}é \u{1f600}");
+    }
+}

@@ -1,0 +1,115 @@
+//! Which command lines are understood, and as what.
+
+use clap::{CommandFactory, Parser};
+
+use super::arguments::{Cli, Command};
+use super::completion::CompletionArgs;
+
+fn parse(line: &str) -> Result<Cli, String> {
+    let words = ["anything"].into_iter().chain(line.split_whitespace());
+    Cli::try_parse_from(words).map_err(|error| error.render().to_string())
+}
+
+/// What a line is understood as: its subcommand with all arguments.
+fn command(line: &str) -> String {
+    format!("{:?}", parse(line).unwrap().command.unwrap())
+}
+
+fn refusal(line: &str) -> String {
+    let message = parse(line).unwrap_err();
+    message.lines().next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn the_definitions_are_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn options_may_stand_before_and_after_the_id() {
+    let before = command("create --bundle /b --pid-file /p --console-socket /c web-1");
+
+    assert_eq!(command("create web-1 -b /b --pid-file=/p --console-socket /c"), before);
+    assert_eq!(command("create -b /b web-1 --console-socket=/c --pid-file /p"), before);
+    assert_eq!(command("kill --all web-1 9"), command("kill web-1 KILL -a"));
+    assert_eq!(command("delete --force web-1"), command("delete web-1 -f"));
+}
+
+#[test]
+fn the_calls_that_engines_make_are_understood() {
+    for line in [
+        "--root /run/r/k8s.io --log /b/log.json --log-format json --systemd-cgroup create \
+         --bundle /b --pid-file /b/init.pid --no-new-keyring web-1",
+        "--root=/r --log= --debug --criu /c --rootless auto --log-level debug state web-1",
+        "--log-format json --rootless=false start web-1",
+        "create --pidfd-socket /p --preserve-fds 3 web-1",
+        "run --detach --keep --no-subreaper --bundle /b web-1",
+        "run -d -b /b web-1",
+        "list --format json",
+        "list -q -f table",
+        "spec -b /b",
+        "explain -b /b --json",
+        "try --json",
+        "try --inside",
+        "try -v",
+    ] {
+        parse(line).unwrap();
+    }
+}
+
+#[test]
+fn a_bundle_is_the_current_directory_unless_said_otherwise() {
+    assert_eq!(command("create web-1"), command("create -b . web-1"));
+    assert_eq!(command("explain"), command("explain --bundle ."));
+}
+
+#[test]
+fn a_signal_is_term_unless_said_otherwise() {
+    assert_eq!(command("kill web-1"), command("kill web-1 SIGTERM"));
+    assert_eq!(command("kill web-1 sigkill"), command("kill web-1 9"));
+    assert!(refusal("kill web-1 KILLS").contains("unknown signal `KILLS`"));
+}
+
+#[test]
+fn what_is_not_understood_is_refused() {
+    assert!(refusal("create").contains("required arguments were not provided"));
+    assert!(refusal("create --nosuch web-1").contains("unexpected argument '--nosuch'"));
+    assert!(refusal("create web-1 web-2").contains("unexpected argument 'web-2'"));
+    assert!(refusal("create --preserve-fds -1 web-1").contains("-1"));
+    assert!(refusal("--log-format xml state a").contains("invalid value 'xml'"));
+    assert!(refusal("state --root /r a").contains("unexpected argument '--root'"));
+}
+
+#[test]
+fn what_other_runtimes_have_is_taken_with_whatever_follows() {
+    let parsed = parse("--root /r exec --cwd / -t web-1 sh -c --help").unwrap();
+
+    let Some(Command::Other(words)) = parsed.command else { panic!("{parsed:?}") };
+    assert_eq!(words.len(), 8);
+}
+
+#[test]
+fn the_name_of_the_program_decides_nothing() {
+    let named = |name: &str| format!("{:?}", Cli::try_parse_from([name, "try", "--inside"]));
+
+    assert_eq!(named("identity"), named("/bin/casemate"));
+    assert_eq!(named(""), named("casemate"));
+}
+
+#[test]
+fn every_subcommand_and_option_has_help() {
+    for sub in Cli::command().get_subcommands() {
+        assert!(sub.get_about().is_some(), "{}", sub.get_name());
+        for argument in sub.get_arguments() {
+            assert!(argument.get_help().is_some(), "{} {}", sub.get_name(), argument.get_id());
+        }
+    }
+}
+
+#[test]
+fn a_script_can_be_made_for_every_shell() {
+    for shell in ["bash", "zsh", "fish"] {
+        let parsed = parse(&format!("completion {shell}")).unwrap();
+        assert!(matches!(parsed.command, Some(Command::Completion(CompletionArgs { .. }))));
+    }
+}
