@@ -6,6 +6,8 @@ mod cgroups;
 mod cli;
 #[cfg(all(test, feature = "fault"))]
 mod every_step;
+#[cfg(test)]
+mod explain;
 #[cfg(all(test, feature = "fault"))]
 mod hardened;
 #[cfg(test)]
@@ -14,6 +16,8 @@ mod layers;
 mod lifecycle;
 #[cfg(test)]
 mod overlay;
+#[cfg(test)]
+mod policy;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]

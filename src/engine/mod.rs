@@ -6,6 +6,7 @@ pub mod fault;
 mod init;
 mod prepare;
 mod program;
+pub mod protect;
 mod spawn;
 mod steps;
 mod supervisor;

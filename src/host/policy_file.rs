@@ -54,11 +54,14 @@ pub fn read(named: Option<&Path>) -> Result<Option<(String, String)>, PolicyFile
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(not_trusted("is not a plain file"));
     }
-    if stat.st_uid != 0 && stat.st_uid != rustix::process::geteuid().as_raw() {
+    if stat.st_uid != 0 {
         return Err(not_trusted("belongs to someone else"));
     }
     if stat.st_mode & 0o022 != 0 {
         return Err(not_trusted("is writable by others"));
+    }
+    if u64::try_from(stat.st_size).unwrap_or(u64::MAX) > LIMIT {
+        return Err(not_trusted("is larger than 1 MiB"));
     }
     let mut text = String::new();
     std::fs::File::from(file).take(LIMIT).read_to_string(&mut text).map_err(failed)?;

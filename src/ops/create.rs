@@ -79,6 +79,9 @@ pub(super) fn make(
         .map_err(|error| OpsError::failed(doing.as_str(), error.to_string()))?;
     let prepared = prepare::prepare(context, &doing, &request.bundle, request.options)
         .inspect_err(|error| record::refused(&id, error))?;
+    engine::protect::continue_read_only(&prepared.plan).map_err(|error| {
+        OpsError::failed(doing.as_str(), format!("hide its own file: {error:?}"))
+    })?;
     let console = console(&doing, &prepared, request)?;
     let store = Store::open(&context.root).map_err(|error| super::stored(&doing, &error))?;
     let entry = store.reserve(&id).map_err(|error| super::stored(&doing, &error))?;

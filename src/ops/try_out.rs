@@ -108,8 +108,10 @@ fn attack(context: &Context, request: &TryRequest, place: &Place) -> Result<Vec<
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| OpsError::because("try: create", &error))?;
+    // Held open: the program inside waits for its end, so that it can be looked at.
+    let stdin = child.stdin.take();
     let collected = collect(context, request, place, &mut child, &explained);
-    drop(child.stdin.take());
+    drop(stdin);
     let deleted = done(
         "delete",
         command(context, request, place).args(["delete", "--force", &place.id]).output(),

@@ -140,7 +140,7 @@ pub enum MountPoint {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IdMap {
-    /// Ids 0 to 65535 are the range that [`Action::TakeIds`] took.
+    /// Ids 0 to 65535 are the range that [`Action::TakeIds`](super::Action::TakeIds) took.
     OwnRange,
     /// What the bundle says, checked.
     Given {

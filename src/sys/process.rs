@@ -224,6 +224,22 @@ pub fn execute(path: &CStr, arguments: &StringArray<'_>, environment: &StringArr
     Errno::last()
 }
 
+/// Becomes the program that `file` refers to. Returns only on failure.
+///
+/// Reference: execveat(2), `AT_EMPTY_PATH`.
+#[must_use]
+pub fn execute_at(
+    file: BorrowedFd<'_>,
+    arguments: &StringArray<'_>,
+    environment: &StringArray<'_>,
+) -> Errno {
+    let (argv, envp) = (arguments.pointers.as_ptr(), environment.pointers.as_ptr());
+    let (empty, flags) = (c"".as_ptr(), libc::AT_EMPTY_PATH);
+    // SAFETY: all are NUL- or NULL-terminated and borrowed for longer than the call.
+    unsafe { libc::syscall(libc::SYS_execveat, file.as_raw_fd(), empty, argv, envp, flags) };
+    Errno::last()
+}
+
 /// Ends this process at once: no destructor, no exit handler, no buffer is run or flushed.
 pub fn end(status: i32) -> ! {
     // SAFETY: an integer; the call does not return.

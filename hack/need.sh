@@ -1,0 +1,47 @@
+# What a machine must have before anything is built: sourced by try.sh and test.sh.
+# shellcheck shell=bash
+
+fail() {
+	printf '%s: %s\n' "$0" "$*" >&2
+	exit 1
+}
+
+need_root() {
+	[ "$(id -u)" = 0 ] || fail "run it as root: containers get host ids of their own"
+}
+
+# Installs the Debian packages that are missing, and asks apt for nothing if none is.
+need_packages() {
+	local package missing=()
+	for package; do
+		dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$' ||
+			missing+=("$package")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	command -v apt-get >/dev/null || fail "install these first: ${missing[*]}"
+	printf 'installing %s\n' "${missing[*]}"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update -qq
+	apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# Finds a toolchain that is new enough. It is not installed here: which one a machine has is
+# its owner's to say, and Debian's own is older than what this code needs.
+need_rust() {
+	local wanted found
+	wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+	if ! command -v cargo >/dev/null && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
+		PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+		export PATH
+	fi
+	command -v cargo >/dev/null ||
+		fail "no cargo: get rustup from https://rustup.rs, then \`rustup toolchain install $wanted\`"
+	found=$(rustc --version | cut -d ' ' -f 2 | cut -d - -f 1)
+	[ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] ||
+		fail "rustc is $found, $wanted is needed: \`rustup toolchain install $wanted && rustup default $wanted\`"
+}
+
+# Where cargo puts what it builds for this machine.
+target_dir() {
+	printf '%s/%s' "${CARGO_TARGET_DIR:-target}" "$(rustc -vV | sed -n 's/^host: //p')"
+}

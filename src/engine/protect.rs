@@ -1,0 +1,47 @@
+//! Keeps the runtime's own file out of reach of a container that shares our user ids.
+//!
+//! Until it execs, init *is* this program: `/proc/PID/exe` leads to our file, and a container
+//! whose root is the host's root could write through it (CVE-2019-5736). With a user namespace
+//! of its own it is nobody to that file. Without one, this program continues from a read-only
+//! mount of it that only the kernel knows.
+
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
+
+use crate::plan::{Action, LaunchPlan};
+use crate::sys::flags::mount_attr;
+use crate::sys::process::StringArray;
+use crate::sys::{Errno, Result, mount, process};
+
+/// Continues from a read-only mount if `plan` makes no user namespace. Returns at once if there
+/// is no need, or if that has happened already.
+///
+/// # Errors
+/// The kernel's: then nothing must be started.
+pub fn continue_read_only(plan: &LaunchPlan) -> Result<()> {
+    let own_ids = |action: &Action| matches!(action, Action::WriteIdMaps { .. });
+    if plan.steps.iter().any(|step| own_ids(&step.action)) {
+        return Ok(());
+    }
+    let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let program = rustix::fs::open(c"/proc/self/exe", flags, Mode::empty()).map_err(errno)?;
+    let place = rustix::fs::fstatvfs(&program).map_err(errno)?;
+    if place.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Ok(());
+    }
+    let copy = mount::copy_tree(program.as_fd(), c"", false)?;
+    let readonly = mount::Attributes { set: mount_attr::RDONLY, ..mount::Attributes::default() };
+    mount::set_attributes(copy.as_fd(), false, &readonly)?;
+    let text = |text: &[u8]| std::ffi::CString::new(text).map_err(|_| Errno::EINVAL);
+    let arguments =
+        std::env::args_os().map(|one| text(one.as_bytes())).collect::<Result<Vec<_>>>()?;
+    let environment = std::env::vars_os()
+        .map(|(name, value)| text(&[name.as_bytes(), b"=", value.as_bytes()].concat()))
+        .collect::<Result<Vec<_>>>()?;
+    let arguments = StringArray::new(arguments.iter().map(AsRef::as_ref));
+    let environment = StringArray::new(environment.iter().map(AsRef::as_ref));
+    Err(process::execute_at(copy.as_fd(), &arguments, &environment))
+}
