@@ -1,6 +1,8 @@
 //! Drives the built binary on the real kernel. One module per subject; run as root.
 
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod cgroups;
 #[cfg(test)]
 mod cli;
@@ -21,6 +23,12 @@ mod policy;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]
+mod rootfs;
+#[cfg(test)]
 mod seccomp_compiler;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod terminal;
+#[cfg(test)]
+mod try_out;
