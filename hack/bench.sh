@@ -47,6 +47,7 @@ debian_mirror() {
 	local found
 	found=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
 		grep -m1 -E '/debian/?$' || true)
+	[ -n "$found" ] || die 'apt knows no mirror of Debian to take newer packages from'
 	printf '%s\n' "$found"
 }
 
@@ -140,6 +141,10 @@ inside() {
 	work=
 	trap clean_up EXIT
 	trap 'exit 130' INT TERM HUP
+	# State lies on a tmpfs everywhere but on machines without an init: so it does here, for all.
+	if [ "$(stat -f -c %T /run)" != tmpfs ]; then
+		mount -t tmpfs -o mode=755 none /run || die 'cannot mount a tmpfs on /run'
+	fi
 	work=$(mktemp -d)
 	# In the background, so that a signal to this shell is acted upon at once.
 	python3 "$source/measure.py" --work "$work" --built "$built" --name "$name" \
@@ -178,6 +183,10 @@ done
 build
 [ -z "$refresh" ] || rm -rf "$packages"
 fetch_runtimes
-casemate=${CASEMATE:-$target/x86_64-unknown-linux-gnu/release/casemate}
+casemate=${CASEMATE:-}
+for triple in "$(uname -m)"-unknown-linux-{musl,gnu}; do
+	[ -n "$casemate" ] || [ ! -x "$target/$triple/release/casemate" ] ||
+		casemate=$target/$triple/release/casemate
+done
 exec unshare -m -- "$0" --inside --casemate "$casemate" --crun-new "${CRUN_NEW:-}" --runc-new "${RUNC_NEW:-}" \
 	--crun-old "$(command -v crun || true)" --runc-old "$(command -v runc || true)" "${arguments[@]}"

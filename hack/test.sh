@@ -100,13 +100,13 @@ doc() {
 probes() {
 	local only
 	only="^(?!($(alternatives "$NEED_EXEC"))\$)((plain|wide)\\.)?($(alternatives "$GROUPS_RUN"))\\."
-	cargo build --release --locked --bin casemate &&
+	build_release &&
 		python3 integration/probes/probes.py --expect hardened --only "$only" \
-			--runtime "$(target_dir)/release/casemate"
+			--runtime "$(release_binary)"
 }
 
 try_out() {
-	cargo build --release --locked --bin casemate && "$(target_dir)/release/casemate" try
+	build_release && "$(release_binary)" try
 }
 
 # Known faults and licences of dependencies, and spelling: where the tools are there.

@@ -16,7 +16,7 @@ need_packages gcc libc6-dev ca-certificates >&2
 need_rust
 
 printf '== build\n' >&2
-cargo build --release --locked --bin casemate
+build_release
 
 printf '== casemate try\n' >&2
-exec "$(target_dir)/release/casemate" try "$@"
+exec "$(release_binary)" try "$@"

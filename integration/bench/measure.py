@@ -70,7 +70,8 @@ class Contender:
     def __init__(self, role, title, args, path, kind):
         self.role, self.title, self.path, self.kind = role, title, path, kind
         self.bundle = Path(args.work) / role
-        self.state = Path(args.work) / f"{role}.state"
+        self.state = Path("/run") / Path(args.work).name / f"{role}.state"
+        self.state.parent.mkdir(mode=0o700, exist_ok=True)
         self.id = f"{args.name}-{role}"
         self.version = tuple(map(int, re.findall(r"\d+", title)[:2]))
         self.forget = None
