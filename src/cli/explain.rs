@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Outcome, output};
 use crate::ops::{self, Context};
-use crate::plan::explain;
+use crate::plan;
 
 /// Print what `create` would do, and why, without doing it
 ///
@@ -32,5 +32,5 @@ pub(super) fn perform(context: &Context, args: &ExplainArgs) -> Outcome {
             "plan": explained.plan,
         }));
     }
-    output::print(&explain::text(&explained.plan, &explained.digest))
+    output::print(&plan::explain::text(&explained.plan, &explained.digest))
 }

@@ -38,7 +38,7 @@ use clap::{CommandFactory, Parser};
 use log::Log;
 
 use crate::ops::{Context, OpsError};
-use crate::sys::fd;
+use crate::sys::{self, fd};
 
 /// What a subcommand comes to: an exit status, or an error that nobody has reported yet.
 type Outcome = Result<ExitCode, OpsError>;
@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Runs one operation, and reports how it failed.
-fn perform(cli: &Cli, guarded: nix::Result<()>) -> ExitCode {
+fn perform(cli: &Cli, guarded: sys::Result<()>) -> ExitCode {
     let log = match Log::open(cli.global.log(), cli.global.log_format) {
         Ok(log) => log,
         Err(error) => return report::failure(&error, &Log::none()),
@@ -86,7 +86,7 @@ fn perform(cli: &Cli, guarded: nix::Result<()>) -> ExitCode {
     }
 }
 
-fn dispatch(command: &Command, context: &Context, guarded: nix::Result<()>) -> Outcome {
+fn dispatch(command: &Command, context: &Context, guarded: sys::Result<()>) -> Outcome {
     match command {
         Command::Create(args) => guard(guarded).and_then(|()| create::perform(context, args)),
         Command::Run(args) => guard(guarded).and_then(|()| run::perform(context, args)),
@@ -106,7 +106,7 @@ fn dispatch(command: &Command, context: &Context, guarded: nix::Result<()>) -> O
 }
 
 /// What starts a program must not do so with the caller's descriptors open.
-fn guard(guarded: nix::Result<()>) -> Result<(), OpsError> {
+fn guard(guarded: sys::Result<()>) -> Result<(), OpsError> {
     guarded.map_err(|error| {
         OpsError::failed("mark the caller's descriptors close-on-exec", format!("{error:?}"))
             .hint("casemate needs Linux 5.12 or later")

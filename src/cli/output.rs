@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use nix::errno::Errno;
 use serde::Serialize;
 
 use super::Outcome;
 use crate::ops::OpsError;
+use crate::sys::Errno;
 
 const DOING: &str = "write to standard output";
 
