@@ -1,6 +1,5 @@
 //! Control groups from outside the library: on this host, on a host with v2 alone, and after a
 //! runtime that was killed at any moment.
-#![expect(clippy::unwrap_used, reason = "a test's own set-up ends the test when it fails")]
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};

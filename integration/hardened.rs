@@ -33,7 +33,7 @@ fn root_inside_is_nobody_outside_and_no_two_containers_share_an_id() {
             let words: Vec<u64> =
                 map.split_whitespace().map(|word| word.parse().unwrap()).collect();
             assert_eq!((words[0], words[2]), (0, 65536));
-            assert_eq!(fs::metadata(format!("/proc/{pid}")).unwrap().uid() as u64, words[1]);
+            assert_eq!(u64::from(fs::metadata(format!("/proc/{pid}")).unwrap().uid()), words[1]);
             words[1]
         })
         .collect();

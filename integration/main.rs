@@ -6,11 +6,13 @@ mod bad_input;
 mod cgroups;
 #[cfg(test)]
 mod cli;
-#[cfg(all(test, feature = "fault"))]
+#[cfg(feature = "fault")]
+#[cfg(test)]
 mod every_step;
 #[cfg(test)]
 mod explain;
-#[cfg(all(test, feature = "fault"))]
+#[cfg(feature = "fault")]
+#[cfg(test)]
 mod hardened;
 #[cfg(test)]
 mod layers;

@@ -9,15 +9,7 @@
 //! - of conditional rules that apply to the same call and answer differently, the strictest
 //!   decides; libseccomp goes by the order of its own tree.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::print_stderr,
-    reason = "a test may fail loudly"
-)]
+#![expect(clippy::as_conversions, reason = "a test may fail loudly")]
 
 mod libseccomp;
 mod rust_vmm;

@@ -86,8 +86,16 @@ fn done(what: &str, output: io::Result<Output>) -> Result<String> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
-    Err(OpsError::failed(format!("try: {what}"), said))
+    Err(OpsError::failed(
+        format!("try: {what}"),
+        last_line(&String::from_utf8_lossy(&output.stderr)),
+    ))
+}
+
+/// The line that holds the whole sentence.
+fn last_line(said: &str) -> String {
+    let line = said.trim().lines().next_back().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
 /// Creates the container, starts it, collects what it attempted, and removes it.
@@ -134,7 +142,7 @@ fn collect(
         if let Some(mut stderr) = child.stderr.take() {
             let _ = io::Read::read_to_string(&mut stderr, &mut said);
         }
-        return Err(OpsError::failed("try: create", said.trim().replace('\n', "; ")));
+        return Err(OpsError::failed("try: create", last_line(&said)));
     }
     let state =
         done("state", command(context, request, place).args(["state", &place.id]).output())?;
