@@ -199,6 +199,7 @@ fn the_pid_file_holds_the_bare_number_and_replaces_a_link_instead_of_following_i
     let pid = runtime.state(&bundle)["pid"].as_i64().unwrap();
     assert_eq!(fs::read_to_string(&file).unwrap(), pid.to_string());
     assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+    runtime.call(["delete", "--force", bundle.id()]).ok();
 }
 
 #[test]

@@ -36,6 +36,7 @@ fn the_engine_gets_the_master_and_the_program_its_terminal() {
     // The end of a terminal is EIO, not end of file.
     let _ = std::fs::File::from(master).read_to_string(&mut said);
     assert_eq!(said.replace('\r', ""), "/dev/pts/0\n33 99\nc\nyes\n");
+    runtime.call(["delete", "--force", bundle.id()]).ok();
 }
 
 #[test]
