@@ -7,9 +7,15 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A text for the kernel: UTF-8, without NUL.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Text(CString);
+
+impl Serialize for Text {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+}
 
 /// A text that holds a NUL, at this byte.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,12 +51,6 @@ impl TryFrom<String> for Text {
     type Error = HoldsNul;
     fn try_from(text: String) -> Result<Self, HoldsNul> {
         Self::new(text)
-    }
-}
-
-impl From<Text> for String {
-    fn from(text: Text) -> Self {
-        text.0.into_string().unwrap_or_default()
     }
 }
 

@@ -67,17 +67,26 @@ impl Instruction {
 }
 
 fn to_hex<S: Serializer>(instructions: &[Instruction], to: S) -> Result<S::Ok, S::Error> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(instructions.len() * 16);
-    for instruction in instructions {
-        for byte in instruction.to_u64().to_be_bytes() {
-            for nibble in [byte >> 4, byte & 15] {
-                let digit = DIGITS.get(usize::from(nibble)).copied().unwrap_or_default();
-                text.push(char::from(digit));
-            }
-        }
-    }
-    to.serialize_str(&text)
+    let digits: Vec<u8> = instructions
+        .iter()
+        .flat_map(|instruction| hex_digits(instruction.to_u64()).to_be_bytes())
+        .collect();
+    to.serialize_str(std::str::from_utf8(&digits).unwrap_or_default())
+}
+
+/// The sixteen lower-case hexadecimal digits of a number, first one highest: all at once, since
+/// a program has thousands.
+fn hex_digits(number: u64) -> u128 {
+    const EACH: u128 = 0x0101_0101_0101_0101_0101_0101_0101_0101;
+    // One digit's value to a byte.
+    let mut spread = u128::from(number);
+    spread = (spread << 32 | spread) & 0x0000_0000_ffff_ffff_0000_0000_ffff_ffff;
+    spread = (spread << 16 | spread) & 0x0000_ffff_0000_ffff_0000_ffff_0000_ffff;
+    spread = (spread << 8 | spread) & 0x00ff_00ff_00ff_00ff_00ff_00ff_00ff_00ff;
+    spread = (spread << 4 | spread) & 0x0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f_0f0f;
+    // Above nine a digit is a letter: 6 more carries into the next bit, which tells.
+    let letters = ((spread + EACH * 6) >> 4) & EACH;
+    spread + EACH * u128::from(b'0') + letters * u128::from(b'a' - b'0' - 10)
 }
 
 fn from_hex<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Instruction>, D::Error> {
@@ -100,4 +109,19 @@ fn parse_instruction<E: de::Error>(digits: &[u8; 16]) -> Result<Instruction, E> 
         bits = bits << 4 | u64::from(value);
     }
     Ok(Instruction::from_u64(bits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hex_digits;
+
+    #[test]
+    fn digits_are_those_of_the_formatter() {
+        let mut number = 0x0123_4567_89ab_cdef_u64;
+        for _ in 0..1000 {
+            let digits = hex_digits(number).to_be_bytes();
+            assert_eq!(std::str::from_utf8(&digits).unwrap(), format!("{number:016x}"));
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        }
+    }
 }
