@@ -15,6 +15,8 @@ mod explain;
 #[cfg(test)]
 mod hardened;
 #[cfg(test)]
+mod hostile_bundle;
+#[cfg(test)]
 mod layers;
 #[cfg(test)]
 mod lifecycle;

@@ -100,7 +100,7 @@ fn perform(init: &mut Init<'_>, action: &Action) -> Result<()> {
         Action::ChangeDirectory { to } => io::change_directory(to),
         Action::ResetSignals => process::reset_signals(),
         Action::FindProgram => io::find_program(init),
-        Action::CloseDescriptors { preserve } => io::close_descriptors(*preserve),
+        Action::CloseDescriptors => io::close_descriptors(init.plan.preserve),
         Action::LoadFilter { .. } => {
             crate::sys::seccomp::install(&init.plan.filter, init.plan.filter_flags)
         }

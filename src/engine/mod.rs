@@ -39,6 +39,8 @@ pub struct Request<'a> {
     pub console: Option<BorrowedFd<'a>>,
     /// How many descriptors above 2 the program inherits.
     pub preserve: u32,
+    /// Whether the caller's session keyring is kept.
+    pub keep_keyring: bool,
 }
 
 /// A container whose init waits for `start`.

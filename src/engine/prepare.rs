@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
+use super::Request;
 use crate::plan::mount::Filesystem;
 use crate::plan::text::Text;
 use crate::plan::{Action, LaunchPlan, Namespace, Slot, StepId, Track};
@@ -53,9 +54,11 @@ impl<'plan> InitPlan<'plan> {
         socket: BorrowedFd<'plan>,
         start: StartGate<'plan>,
         namespaces: &'plan [(Namespace, OwnedFd)],
-        preserve: u32,
+        request: &Request<'_>,
     ) -> Self {
         let steps = plan.track(Track::Init).map(|(id, step)| (id, &step.action));
+        let keep = request.keep_keyring;
+        let steps = steps.filter(|(_, action)| !(keep && **action == Action::NewKeyring));
         #[cfg(feature = "fault")]
         let steps = steps.filter(|(_, action)| !super::fault::skips(action.name()));
         let steps: Vec<_> = steps.collect();
@@ -71,7 +74,7 @@ impl<'plan> InitPlan<'plan> {
             candidates: &plan.program.candidates,
             filter,
             filter_flags,
-            preserve,
+            preserve: request.preserve,
             slots: slot_count(plan),
         }
     }

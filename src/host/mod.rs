@@ -6,3 +6,4 @@ pub mod namespaces;
 pub mod policy_file;
 pub mod probe;
 pub mod rootfs;
+pub mod sources;

@@ -77,7 +77,7 @@ pub(super) fn make(
     engine::guard_this_process().map_err(|error| failed(&error))?;
     let id = ContainerId::parse(&request.id)
         .map_err(|error| OpsError::failed(doing.as_str(), error.to_string()))?;
-    let prepared = prepare::prepare(context, &doing, &request.bundle, request.options)
+    let prepared = prepare::prepare(context, &doing, &request.bundle)
         .inspect_err(|error| record::refused(&id, error))?;
     engine::protect::continue_read_only(&prepared.plan).map_err(|error| {
         OpsError::failed(doing.as_str(), format!("hide its own file: {error:?}"))
@@ -157,6 +157,7 @@ fn launch(
         listener: listener.as_ref().map(AsFd::as_fd),
         console: console.as_ref().map(AsFd::as_fd),
         preserve: request.options.preserve,
+        keep_keyring: request.options.keep_keyring,
     };
     let launched =
         engine::launch(&prepared.plan, &launch).map_err(|error| launch_error(doing, &error))?;

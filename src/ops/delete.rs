@@ -21,6 +21,10 @@ const DYING: Duration = Duration::from_secs(10);
 /// # Errors
 /// Why not.
 pub fn delete(context: &Context, id: &str, force: bool) -> Result<()> {
+    perform(context, id, force, None)
+}
+
+fn perform(context: &Context, id: &str, force: bool, expected: Option<&Record>) -> Result<()> {
     let doing = format!("delete `{id}`");
     let id = ContainerId::parse(id)
         .map_err(|error| OpsError::failed(doing.as_str(), error.to_string()))?;
@@ -36,6 +40,11 @@ pub fn delete(context: &Context, id: &str, force: bool) -> Result<()> {
         // What its record does not tell is found by its plan, its id, and its mark.
         Err(_) => None,
     };
+    let another =
+        |expected: &Record| record.as_ref().is_some_and(|found| found.process != expected.process);
+    if expected.is_some_and(another) {
+        return Ok(());
+    }
     let status = entry.status(record.as_ref());
     // A created container has run nothing yet: to delete it is to cancel it, as runc does.
     if !force && status != Status::Stopped && status != Status::Created {
@@ -57,9 +66,10 @@ pub fn delete(context: &Context, id: &str, force: bool) -> Result<()> {
     Ok(())
 }
 
-/// Deletes a container whose program has ended, if nobody else did.
-pub(super) fn after_run(context: &Context, id: &str) -> Result<()> {
-    delete(context, id, true)
+/// Deletes a container whose program has ended, if nobody else did, and if the id has not been
+/// given to another one meanwhile.
+pub(super) fn after_run(context: &Context, id: &str, expected: &Record) -> Result<()> {
+    perform(context, id, true, Some(expected))
 }
 
 /// Kills init and waits until it is gone: with it goes every process of its pid namespace.

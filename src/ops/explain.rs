@@ -4,7 +4,6 @@ use std::path::Path;
 
 use super::{Context, Result, prepare};
 use crate::plan::LaunchPlan;
-use crate::plan::build::CreateOptions;
 
 /// A plan, and its digest.
 #[derive(Debug, Clone)]
@@ -21,6 +20,6 @@ pub struct Explanation {
 /// What `create` would say.
 pub fn explain(context: &Context, bundle: &Path) -> Result<Explanation> {
     let doing = format!("explain {}", bundle.display());
-    let prepared = prepare::prepare(context, &doing, bundle, CreateOptions::default())?;
+    let prepared = prepare::prepare(context, &doing, bundle)?;
     Ok(Explanation { plan: prepared.plan, digest: prepared.digest })
 }

@@ -1,15 +1,20 @@
 //! From a bundle to a plan: the part that `create`, `run` and `explain` share. It creates
 //! nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::Spec;
 
 use super::{Context, OpsError, Result};
+use crate::audit::DEFAULT_FILE;
 use crate::cgroup::Hierarchies;
 use crate::host::bundle::Bundle;
-use crate::host::{namespaces, policy_file, probe};
-use crate::plan::build::{self, CreateOptions, Inputs};
+use crate::host::{namespaces, policy_file, probe, sources};
+use crate::plan::build::{self, Inputs};
 use crate::plan::cgroup::{self, CgroupPlan, CgroupRequest, StandardDevices};
+use crate::plan::facts::KernelFacts;
 use crate::plan::{self, LaunchPlan};
+use crate::policy::rules::HostView;
 use crate::policy::{self, Judged, Level, Policy};
 use crate::seccomp::{self, Abi, Baseline, Compiled, SetIdBits};
 use crate::spec::{self, Config};
@@ -34,12 +39,7 @@ pub(super) struct Prepared {
 }
 
 /// Reads, checks and judges a bundle, and builds its plan.
-pub(super) fn prepare(
-    context: &Context,
-    doing: &str,
-    bundle: &Path,
-    options: CreateOptions,
-) -> Result<Prepared> {
+pub(super) fn prepare(context: &Context, doing: &str, bundle: &Path) -> Result<Prepared> {
     let policy = load_policy(context, doing)?;
     if context.systemd_cgroup {
         return Err(OpsError::failed(
@@ -52,7 +52,8 @@ pub(super) fn prepare(
     let config = read(doing, &bundle, policy.level)?;
     let facts = probe::kernel_facts(config.spec(), &bundle)
         .map_err(|error| OpsError::because(doing, &error).hint(error.hint()))?;
-    let judged = policy::judge(&policy, config.into_value(), &namespaces::found(&facts))
+    let (spec, host) = host_view(context, config, &facts, &bundle);
+    let judged = policy::judge(&policy, spec, &host)
         .map_err(|refusals| OpsError::refused(doing, &refusals))?;
     let hierarchies = Hierarchies::open().map_err(|error| OpsError::because(doing, &error))?;
     let mut notes = Vec::new();
@@ -68,7 +69,6 @@ pub(super) fn prepare(
         facts: &facts,
         cgroup,
         filter,
-        options,
         bundle: bundle_path,
         joins_v1,
         notes,
@@ -77,6 +77,34 @@ pub(super) fn prepare(
     let document = plan.to_json().map_err(|error| OpsError::because(doing, &error))?;
     let digest = plan::digest(&document);
     Ok(Prepared { bundle, judged, plan, document, digest, rootfs, hierarchies })
+}
+
+/// The specification with every path followed to what it is, and what the policy must know of
+/// the host to judge it.
+fn host_view(
+    context: &Context,
+    config: Config,
+    facts: &KernelFacts,
+    bundle: &Bundle,
+) -> (Spec, HostView) {
+    let mut spec = config.into_value();
+    for namespace in
+        spec.linux_mut().iter_mut().flat_map(|linux| linux.namespaces_mut().iter_mut().flatten())
+    {
+        // To an engine an empty path is none: a new namespace, never the host's.
+        if namespace.path().as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            namespace.set_path(None);
+        }
+    }
+    let kernel_sources = sources::resolve(&mut spec, bundle);
+    if let Some(root) = spec.root_mut() {
+        root.set_path(PathBuf::from(facts.rootfs.path.as_str()));
+    }
+    let own = |path: &str| Path::new(path).parent().map(Path::to_owned);
+    let ours = [own(super::POLICY_FILE), own(super::RANGES), own(DEFAULT_FILE)];
+    let root = std::fs::canonicalize(&context.root).unwrap_or_else(|_| context.root.clone());
+    let protected = ours.into_iter().flatten().chain([root]).collect();
+    (spec, HostView { namespaces: namespaces::found(facts), kernel_sources, protected })
 }
 
 fn load_policy(context: &Context, doing: &str) -> Result<Policy> {
@@ -144,10 +172,10 @@ fn filter(
         OpsError::failed(doing, "seccomp: there is no table of system calls for this processor")
     })?;
     let mut request = seccomp::Request::new(profile, native);
-    if judged.level == Level::Audit {
-        request.baseline = Baseline::Off;
-    } else if build::has_writable_mapped_mount(&judged.spec, judged.own_range) {
-        request.set_id_bits = SetIdBits::Denied;
+    match judged.level {
+        Level::Audit => request.baseline = Baseline::Off,
+        // Whatever is writable: which mount a file lies on is nothing a filter can see.
+        Level::Hardened => request.set_id_bits = SetIdBits::Denied,
     }
     let compiled = seccomp::compile(&request).map_err(|error| {
         OpsError::failed(doing, format!("config.json {error}"))

@@ -46,8 +46,11 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<u8> {
         .wait_forwarding(launched.process.as_fd(), launched.pid)
         .map_err(|error| OpsError::failed(doing.as_str(), format!("wait for init: {error:?}")))?;
     if !request.keep {
-        let _ = (prepared, record);
-        super::delete::after_run(context, &request.create.id)?;
+        drop(prepared);
+        // The program's status is the answer; what could not be removed is for `delete`.
+        if let Err(error) = super::delete::after_run(context, &request.create.id, &record) {
+            tracing::debug!("{error}");
+        }
     }
     Ok(ended.status())
 }

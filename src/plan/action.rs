@@ -230,10 +230,7 @@ pub enum Action {
     /// Finds the program in the search path of its environment.
     FindProgram,
     /// Lets only standard input, output and error, and what was asked for, be inherited.
-    CloseDescriptors {
-        /// How many descriptors above 2 are kept.
-        preserve: u32,
-    },
+    CloseDescriptors,
     /// Loads the seccomp filter.
     LoadFilter {
         /// The program.

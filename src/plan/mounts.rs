@@ -93,7 +93,7 @@ fn attributes(
     let bind = matches!(filesystem, Filesystem::Bind { .. });
     // Under a level that holds back, what a bind brings along below it is held back, too.
     let deep = if bind && setting.hardened {
-        options.attributes.set & (mount_attr::NOSUID | mount_attr::NODEV)
+        options.attributes.set & (mount_attr::NOSUID | mount_attr::NODEV | mount_attr::RDONLY)
     } else {
         0
     };

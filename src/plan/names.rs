@@ -57,7 +57,7 @@ impl Action {
             Self::ChangeDirectory { .. } => "process.change-directory",
             Self::ResetSignals => "process.reset-signals",
             Self::FindProgram => "process.find-program",
-            Self::CloseDescriptors { .. } => "process.close-descriptors",
+            Self::CloseDescriptors => "process.close-descriptors",
             Self::LoadFilter { .. } => "seccomp.load",
             Self::Execute => "process.execute",
         }
@@ -117,7 +117,6 @@ impl Action {
             Self::SetIds { uid, gid, groups } => format!("{uid}:{gid} {groups:?}"),
             Self::SetCapabilities { sets } => capability_words(sets.permitted),
             Self::ChangeDirectory { to } => to.to_string(),
-            Self::CloseDescriptors { preserve } if *preserve > 0 => format!("keep {preserve}"),
             Self::LoadFilter { program } => {
                 format!("{} instructions", program.instructions.len())
             }
@@ -138,7 +137,7 @@ impl Action {
             | Self::ForbidNewPrivileges
             | Self::ResetSignals
             | Self::FindProgram
-            | Self::CloseDescriptors { .. }
+            | Self::CloseDescriptors
             | Self::Execute => String::new(),
         }
     }

@@ -143,7 +143,6 @@ pub(super) fn last_steps(
     sets: CapabilitySets,
     limits: Vec<Limit>,
     filter: Option<Program>,
-    preserve: u32,
 ) -> Vec<Asked> {
     let user = process.user();
     let forbid_new = process.no_new_privileges() == Some(true);
@@ -170,7 +169,7 @@ pub(super) fn last_steps(
         steps.push((Action::SetLimit { limit }, "/process/rlimits"));
     }
     steps.push((Action::ResetSignals, ""));
-    steps.push((Action::CloseDescriptors { preserve }, ""));
+    steps.push((Action::CloseDescriptors, ""));
     if let Some(program) = filter {
         steps.push((Action::LoadFilter { program }, "/linux/seccomp"));
     }

@@ -2,7 +2,7 @@
 
 use oci_spec::runtime::Spec;
 
-use super::rules::FoundNamespaceOf;
+use super::rules::HostView;
 use super::{Change, Refusal, RuleId, Value, control, place};
 
 /// A specification that is being judged, and what came of it so far.
@@ -10,8 +10,8 @@ use super::{Change, Refusal, RuleId, Value, control, place};
 pub struct Case<'host> {
     /// The specification, with the changes made so far.
     pub spec: Spec,
-    /// What each namespace named by path leads to.
-    pub namespaces: &'host [FoundNamespaceOf],
+    /// What is known of the host.
+    pub host: &'host HostView,
     /// Where memory is put for the workload to write to.
     pub scratch: Vec<String>,
     /// Whether the container gets a range of host ids of its own.
@@ -27,10 +27,10 @@ pub struct Case<'host> {
 impl<'host> Case<'host> {
     /// Takes a specification as the bundle has it.
     #[must_use]
-    pub fn new(spec: Spec, namespaces: &'host [FoundNamespaceOf]) -> Self {
+    pub fn new(spec: Spec, host: &'host HostView) -> Self {
         Self {
             spec,
-            namespaces,
+            host,
             scratch: Vec::new(),
             own_range: false,
             pids_limit: None,

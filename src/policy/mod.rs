@@ -173,11 +173,15 @@ impl Judged {
     /// The control that changed what is at `pointer`, or the whole that it is part of.
     #[must_use]
     pub fn changed_by(&self, pointer: &str) -> Option<&Change> {
-        self.changes.iter().rev().find(|change| {
-            pointer
-                .strip_prefix(change.at.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
+        // What was added to a list says nothing of its other members.
+        let lists = ["/mounts", "/linux/namespaces"];
+        self.changes.iter().rev().filter(|change| !lists.contains(&change.at.as_str())).find(
+            |change| {
+                pointer
+                    .strip_prefix(change.at.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            },
+        )
     }
 }
 
@@ -185,13 +189,9 @@ impl Judged {
 ///
 /// # Errors
 /// All refusals, not the first one.
-pub fn judge(
-    policy: &Policy,
-    spec: Spec,
-    namespaces: &[rules::FoundNamespaceOf],
-) -> Result<Judged, Vec<Refusal>> {
+pub fn judge(policy: &Policy, spec: Spec, host: &rules::HostView) -> Result<Judged, Vec<Refusal>> {
     let as_written = (policy.level == Level::Audit).then(|| spec.clone());
-    let mut case = Case::new(spec, namespaces);
+    let mut case = Case::new(spec, host);
     rules::apply_all(&mut case);
     let Case { spec: changed, scratch, own_range, pids_limit, changes, refusals, .. } = case;
     match policy.level {

@@ -35,7 +35,32 @@ pub(in crate::engine) fn attach(
             Err(error) => return Err(error.into()),
         },
     };
+    refuse_detour(root, target.as_fd(), at)?;
     Ok(mount::attach(tree, target.as_fd())?)
+}
+
+/// Refuses a place that a link of the image has moved into `/proc`, `/sys` or `/dev`: nothing is
+/// mounted there that does not say so.
+fn refuse_detour(
+    root: BorrowedFd<'_>,
+    target: BorrowedFd<'_>,
+    at: &RootedPath,
+) -> Result<(), Cause> {
+    if ["/proc", "/sys", "/dev"].into_iter().any(|kernel| at.is_within(kernel)) {
+        return Ok(());
+    }
+    let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
+    let device = |of: BorrowedFd<'_>| rustix::fs::fstat(of).map(|stat| stat.st_dev).map_err(errno);
+    let (own, here) = (device(root)?, device(target)?);
+    for kernel in [c"/proc", c"/sys", c"/sys/fs/cgroup", c"/dev"] {
+        let Ok(place) = fd::open_in_root(root, kernel, OFlags::PATH) else { continue };
+        let there = device(place.as_fd())?;
+        if there == here && there != own {
+            let what = "a link of the image leads there into a kernel file system".to_owned();
+            return Err(Cause::with_detail(Errno::ELOOP, what));
+        }
+    }
+    Ok(())
 }
 
 fn is_directory(tree: BorrowedFd<'_>) -> Result<bool, Cause> {

@@ -4,11 +4,13 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::engine::cause::{Cause, Ids};
+use rustix::fs::{OFlags, ResolveFlags};
+
 use crate::engine::steps::{dev, rootfs};
 use crate::plan::mount::{Filesystem, FsOption, MountAttributes};
 use crate::plan::text::HostPath;
 use crate::sys::mount::{self, NewFilesystem};
-use crate::sys::{Errno, flags::mount_attr};
+use crate::sys::{Errno, fd, flags::mount_attr};
 
 /// Builds a mount.
 pub(in crate::engine) fn build(
@@ -98,7 +100,10 @@ fn bind(
     attributes: MountAttributes,
     mapping: Option<BorrowedFd<'_>>,
 ) -> Result<OwnedFd, Cause> {
-    let tree = mount::copy_tree(rustix::fs::CWD, source.as_c_str(), recursive)?;
+    // The path was followed when it was judged: a link that stands there now is somebody's race.
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let place = fd::open_resolved(rustix::fs::CWD, source.as_c_str(), OFlags::PATH, resolve)?;
+    let tree = mount::copy_tree(place.as_fd(), c"", recursive)?;
     let all = rootfs::change(attributes, mapping);
     // Id translation and the flags that are meant recursively go to every mount of the tree in
     // one call, all or none; the others to its top alone.

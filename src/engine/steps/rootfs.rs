@@ -136,14 +136,16 @@ pub(in crate::engine) fn change<'fd>(
     }
 }
 
-/// Copies the root file system's mount, with the mounts below it.
+/// Copies the root file system's mount, with the mounts below it if all of them are given to
+/// the container's ids; what is mounted there by others stays theirs.
 pub(in crate::engine) fn copy(
     root: BorrowedFd<'_>,
     attributes: MountAttributes,
     mapping: Option<BorrowedFd<'_>>,
 ) -> Result<OwnedFd, Cause> {
-    let tree = mount::copy_tree(root, c"", true)?;
-    mount::set_attributes(tree.as_fd(), true, &change(attributes, mapping))?;
+    let deep = attributes.mapped || mapping.is_none();
+    let tree = mount::copy_tree(root, c"", deep)?;
+    mount::set_attributes(tree.as_fd(), deep, &change(attributes, mapping))?;
     Ok(tree)
 }
 

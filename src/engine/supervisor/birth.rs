@@ -83,13 +83,7 @@ impl Supervisor<'_> {
             // Joining one moves only the children: this process stays where it is.
             ns::enter(namespace.as_fd(), Namespace::Pid.flag())?;
         }
-        let plan = InitPlan::new(
-            self.plan,
-            theirs.as_fd(),
-            start,
-            &self.namespaces,
-            self.request.preserve,
-        );
+        let plan = InitPlan::new(self.plan, theirs.as_fd(), start, &self.namespaces, self.request);
         let leaf = self.cgroup.as_ref().map(Cgroup::leaf_fd);
         let flags = kinds.iter().fold(0, |flags, kind| flags | kind.flag());
         let (pid, process) = spawn::init(&plan, &ours, flags, leaf)?;

@@ -229,7 +229,7 @@ impl<'plan> Supervisor<'plan> {
             | Action::ChangeDirectory { .. }
             | Action::ResetSignals
             | Action::FindProgram
-            | Action::CloseDescriptors { .. }
+            | Action::CloseDescriptors
             | Action::LoadFilter { .. }
             | Action::Execute => Err(Errno::EOPNOTSUPP.into()),
         }

@@ -126,9 +126,7 @@ impl Builder<'_> {
         if self.ids.is_some() && self.hardened() {
             self.push(track, Action::ForbidNamespaces, Self::rule("ns.none-inside"));
         }
-        if !self.inputs.options.keep_keyring {
-            self.builtin(track, Action::NewKeyring, "the caller's keys stay behind");
-        }
+        self.builtin(track, Action::NewKeyring, "the caller's keys stay behind");
         let terminal = self.process.terminal() == Some(true);
         self.asked(track, Action::NewSession { terminal }, "/process/terminal");
         self.builtin(track, Action::Open { gate: Gate::Ready }, "nothing is left before start");

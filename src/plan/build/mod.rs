@@ -32,8 +32,6 @@ pub struct Inputs<'a> {
     pub cgroup: CgroupPlan,
     /// The seccomp filter; `None` only where the level allows none.
     pub filter: Option<Program>,
-    /// What the caller asked for on the command line.
-    pub options: CreateOptions,
     /// The bundle's absolute path.
     pub bundle: &'a str,
     /// Whether a limit is held by a hierarchy of cgroup v1, which a process joins only after
@@ -43,7 +41,8 @@ pub struct Inputs<'a> {
     pub notes: Vec<String>,
 }
 
-/// What `create` and `run` take beside the bundle.
+/// What `create` and `run` take beside the bundle. No part of the plan: `explain` has the same
+/// plan, and the same digest, whatever an engine asks for here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CreateOptions {
     /// Keep the caller's session keyring (`--no-new-keyring`).
@@ -68,19 +67,6 @@ impl PlanError {
     pub fn new(at: String, what: String) -> Self {
         Self { at, what }
     }
-}
-
-/// Whether a writable mount will have its ids translated: then the filter must keep set-id
-/// files from being made on it.
-#[must_use]
-pub fn has_writable_mapped_mount(spec: &Spec, own_range: bool) -> bool {
-    let writable = |mount: &oci_spec::runtime::Mount| {
-        let words = mount.options().clone().unwrap_or_default();
-        let bind = mount.typ().as_deref() == Some("bind")
-            || words.iter().any(|word| word == "bind" || word == "rbind");
-        bind && !words.iter().any(|word| word == "ro" || word == "rro")
-    };
-    own_range && spec.mounts().iter().flatten().any(writable)
 }
 
 /// Builds the plan.
@@ -234,8 +220,7 @@ impl<'a> Builder<'a> {
         let slots = self.init_until_ready();
         self.supervise(&slots, &raised);
         let filter = self.inputs.filter.take();
-        let preserve = self.inputs.options.preserve;
-        let last = process::last_steps(self.process, &program, sets, limits, filter, preserve);
+        let last = process::last_steps(self.process, &program, sets, limits, filter);
         self.builtin(Track::Init, Action::AwaitStart, "created, not started");
         for (action, pointer) in last {
             self.last(action, pointer);

@@ -6,7 +6,20 @@ mod mounts;
 mod namespaces;
 mod privileges;
 
+use std::path::PathBuf;
+
 use super::Case;
+
+/// What the policy must know of the host.
+#[derive(Debug, Clone, Default)]
+pub struct HostView {
+    /// What each namespace named by path leads to.
+    pub namespaces: Vec<FoundNamespaceOf>,
+    /// Indexes of mounts whose source is one of the kernel's file systems.
+    pub kernel_sources: Vec<usize>,
+    /// Directories that decide about containers: the policy's, the state's, the records'.
+    pub protected: Vec<PathBuf>,
+}
 
 /// What a path in `/linux/namespaces` leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -76,7 +76,7 @@ fn one(case: &mut Case<'_>, index: usize, mut mount: Mount) -> Mount {
     }
     place(case, &at, &typ, &to);
     if bind {
-        source(case, &at, &mount);
+        source(case, index, &mount);
     }
     propagation(case, &at, &mount);
     flags(case, &at, &typ, &to, &mut mount);
@@ -107,22 +107,42 @@ fn place(case: &mut Case<'_>, at: &str, typ: &str, to: &Path) {
     }
 }
 
-/// Refuses the host's own kernel files as the source of a bind mount.
-fn source(case: &mut Case<'_>, at: &str, mount: &Mount) {
+/// Refuses the host's own kernel files as the source of a bind mount, and what decides about
+/// containers. The path was followed to its end before.
+fn source(case: &mut Case<'_>, index: usize, mount: &Mount) {
     let Some(source) = mount.source() else { return };
     let from = cleaned(source);
-    // A path through a descriptor is how kubelet names a directory that it has opened safely.
-    let by_descriptor = from.starts_with("/proc") && from.iter().any(|part| part == "fd");
+    let at = format!("/mounts/{index}/source");
     let kernel = ["/proc", "/sys", "/dev"].into_iter().find(|kernel| from.starts_with(kernel));
     let shared_memory = from.starts_with("/dev/shm") && from != Path::new("/dev/shm");
     let why = match kernel {
-        Some(_) if by_descriptor || shared_memory => return,
-        Some(_) => format!("is the host's {}", from.display()),
-        None if from == Path::new("/") => "is the host's root".to_owned(),
-        None => return,
+        Some(_) if !shared_memory => Some(format!("is the host's {}", from.display())),
+        _ if from == Path::new("/") => Some("is the host's root".to_owned()),
+        _ if case.host.kernel_sources.contains(&index) => {
+            Some(format!("is a kernel file system: {}", from.display()))
+        }
+        _ => None,
     };
-    let hint = "leave the mount out, or bind only the directory that the workload needs";
-    case.refuse(NO_HOST_KERNEL_FILES, format!("{at}/source"), why, hint);
+    if let Some(why) = why {
+        let hint = "leave the mount out, or bind only the directory that the workload needs";
+        case.refuse(NO_HOST_KERNEL_FILES, at, why, hint);
+        return;
+    }
+    let writable = !options(mount).iter().any(|word| word == "ro" || word == "rro")
+        || options(mount).iter().any(|word| word == "rw" || word == "rrw");
+    if is_protected(case, &from, writable) {
+        let why = format!("holds what decides about containers: {}", from.display());
+        let hint = "bind a directory that does not contain casemate's own files";
+        case.refuse(NO_HOST_KERNEL_FILES, at, why, hint);
+    }
+}
+
+/// Whether a path lies in one of our own directories, or is writable and contains one.
+fn is_protected(case: &Case<'_>, path: &Path, writable: bool) -> bool {
+    case.host
+        .protected
+        .iter()
+        .any(|ours| path.starts_with(ours) || writable && ours.starts_with(path))
 }
 
 fn propagation(case: &mut Case<'_>, at: &str, mount: &Mount) {
@@ -222,6 +242,7 @@ fn own_dev(case: &mut Case<'_>, mounts: &mut Vec<Mount>) {
 /// The root is read-only; where the bundle wanted to write, there is scratch memory.
 fn root(case: &mut Case<'_>, mounts: &[Mount]) {
     let Some(mut root) = case.spec.root().clone() else { return };
+    root_path(case, root.path());
     if root.readonly() == Some(true) {
         return;
     }
@@ -241,6 +262,17 @@ fn root(case: &mut Case<'_>, mounts: &[Mount]) {
         case.change(SCRATCH, "/root", "a writable root", to);
     }
     case.scratch = scratch;
+}
+
+/// Refuses the host's own root, its kernel files, and our own files as a root file system.
+fn root_path(case: &mut Case<'_>, path: &Path) {
+    let from = cleaned(path);
+    let kernel = ["/proc", "/sys", "/dev"].into_iter().any(|kernel| from.starts_with(kernel));
+    if kernel || from == Path::new("/") || is_protected(case, &from, false) {
+        let why = format!("is the host's own {}", from.display());
+        let hint = "unpack the image into a directory of its own";
+        case.refuse(NO_HOST_KERNEL_FILES, "/root/path", why, hint);
+    }
 }
 
 fn set_root(case: &mut Case<'_>, root: Root) {

@@ -19,6 +19,9 @@ const NEVER_THE_HOSTS: [(LinuxNamespaceType, &str, RuleId); 4] = [
     (LinuxNamespaceType::Uts, "uts", RuleId("ns.no-host-uts")),
 ];
 
+/// Below are the host's own users; a range has as many ids as this.
+const FIRST_FREE: u32 = 65_536;
+
 const LIST: &str = "/linux/namespaces";
 
 pub(super) fn apply(case: &mut Case<'_>) {
@@ -40,7 +43,7 @@ fn find(case: &Case<'_>, kind: LinuxNamespaceType) -> Option<(usize, LinuxNamesp
 }
 
 fn found(case: &Case<'_>, word: &str) -> Option<Found> {
-    let of = case.namespaces.iter().find(|found| found.kind == word);
+    let of = case.host.namespaces.iter().find(|found| found.kind == word);
     of.map(|found| found.found.clone())
 }
 
@@ -66,7 +69,16 @@ fn never_the_hosts(case: &mut Case<'_>, kind: LinuxNamespaceType, word: &str, ru
             "containers of one pod that share ids are not supported by this version",
         ),
         Some(Found::Wrong(why)) => case.refuse(rule, at, why, "name a namespace that exists"),
-        Some(Found::Foreign) | None => {}
+        // A network namespace is made by the engine for the container that it is given to; any
+        // other one belongs to processes that are root outside.
+        Some(Found::Foreign) if kind == LinuxNamespaceType::Network => {}
+        Some(Found::Foreign) => case.refuse(
+            NO_FOREIGN_USER,
+            at,
+            format!("leads to a {word} namespace whose processes may be root outside"),
+            format!("leave the path of `{word}` out, to give the container its own"),
+        ),
+        None => case.refuse(rule, at, "was not looked at", "name it by an absolute path"),
     }
 }
 
@@ -127,14 +139,24 @@ fn given_mappings(case: &mut Case<'_>) {
     }
     for (name, lines) in both {
         for (index, line) in lines.iter().flatten().enumerate() {
-            if line.host_id() == 0 {
+            if line.host_id() < FIRST_FREE {
+                let what = if line.host_id() == 0 { "id 0" } else { "ids of users" };
                 case.refuse(
                     NO_HOST_ROOT,
                     format!("/linux/{name}/{index}/hostID"),
-                    "maps host id 0 into the container",
-                    "map ids that belong to nobody on the host, or leave the mappings out",
+                    format!("maps the host's {what} into the container"),
+                    "map ids from 65536 on that belong to nobody, or leave the mappings out",
                 );
             }
+        }
+        let sizes = lines.iter().flatten().map(|line| u64::from(line.size()));
+        if sizes.sum::<u64>() > u64::from(FIRST_FREE) {
+            case.refuse(
+                OWN_RANGE,
+                format!("/linux/{name}"),
+                "maps more than 65536 ids, which others have, too",
+                "map 65536 ids, or leave the mappings out",
+            );
         }
     }
 }

@@ -1,0 +1,176 @@
+//! What a malicious author of a bundle writes to get past the policy: each was possible once.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::{Bundle, Runtime};
+
+fn without(bundle: &Bundle, kind: &str) -> Vec<Value> {
+    let list = bundle.config()["linux"]["namespaces"].as_array().unwrap().clone();
+    list.into_iter().filter(|one| one["type"] != kind).collect()
+}
+
+#[test]
+fn an_empty_path_of_a_namespace_is_no_way_into_the_hosts() {
+    for kind in ["pid", "network", "ipc", "uts"] {
+        let bundle = Bundle::new();
+        let mut list = without(&bundle, kind);
+        list.push(json!({"type": kind, "path": ""}));
+        let link = if kind == "network" { "net" } else { kind };
+        let line = format!("readlink /proc/self/ns/{link}; ls /proc | grep -c '^[0-9]'");
+        let bundle = bundle.set("/linux/namespaces", json!(list)).shell(&line);
+
+        let said = Runtime::new().run(&bundle).ok();
+
+        let ours = fs::read_link(format!("/proc/self/ns/{link}")).unwrap();
+        assert!(!said.contains(ours.to_str().unwrap()), "{kind}: {said}");
+        let processes: u32 = said.lines().nth(1).unwrap().trim().parse().unwrap();
+        assert!(processes <= 4, "{kind}: {said}");
+    }
+}
+
+#[test]
+fn no_set_id_file_whatever_words_a_mount_has() {
+    for words in [&["bind", "ro", "rw"][..], &["rbind", "rw"], &["bind"]] {
+        let bundle = Bundle::new();
+        let volume = bundle.dir().join("volume");
+        fs::create_dir(&volume).unwrap();
+        let bundle = bundle
+            .mount("/v", "bind", volume.to_str().unwrap(), words)
+            .shell("cp /bin/busybox /v/su; chmod 4755 /v/su; chmod 2755 /v/su; true");
+
+        Runtime::new().run(&bundle).ok();
+
+        let mode = fs::metadata(volume.join("su")).unwrap().mode();
+        assert_eq!(mode & 0o6000, 0, "{words:?}: {mode:o}");
+    }
+}
+
+#[test]
+fn a_read_only_volume_is_read_only_all_the_way_down() {
+    let bundle = Bundle::new();
+    let volume = bundle.dir().join("volume");
+    fs::create_dir_all(volume.join("sub")).unwrap();
+    let script = format!(
+        "mount -t tmpfs none {0}/sub && exec {1} --root {2} run --bundle {3} {4}",
+        volume.display(),
+        env!("CARGO_BIN_EXE_casemate"),
+        bundle.dir().join("state").display(),
+        bundle.dir().display(),
+        bundle.id(),
+    );
+    let _bundle = bundle
+        .mount("/v", "bind", volume.to_str().unwrap(), &["rbind", "ro"])
+        .shell("touch /v/x 2>&1; touch /v/sub/x 2>&1; true");
+
+    let out = Command::new("unshare").args(["-m", "sh", "-c", &script]).output().unwrap();
+
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert_eq!(said.matches("Read-only file system").count(), 2, "{out:?}");
+}
+
+/// Runs a bundle that the policy must refuse with this text.
+#[track_caller]
+fn refused(bundle: &Bundle, text: &str) {
+    let said = Runtime::new().run(bundle).failed(3);
+    assert!(said.contains(text), "{said}");
+}
+
+#[test]
+fn a_source_is_judged_by_what_it_is_not_by_its_name() {
+    for (target, text) in [
+        ("/", "is the host's root"),
+        ("/proc", "is the host's /proc"),
+        ("/sys/kernel", "is the host's /sys/kernel"),
+        ("/etc", "holds what decides about containers"),
+        ("/run/casemate", "holds what decides about containers"),
+    ] {
+        let bundle = Bundle::new();
+        let link = bundle.dir().join("link");
+        symlink(target, &link).unwrap();
+        let bundle = bundle.mount("/v", "bind", link.to_str().unwrap(), &["rbind", "rw"]);
+
+        refused(&bundle, text);
+    }
+}
+
+#[test]
+fn a_read_only_look_at_a_directory_above_ours_is_allowed() {
+    let bundle = Bundle::new().mount("/v", "bind", "/etc", &["bind", "ro"]).shell("ls /v/passwd");
+
+    assert_eq!(Runtime::new().run(&bundle).ok(), "/v/passwd\n");
+}
+
+#[test]
+fn the_hosts_root_is_no_root_file_system() {
+    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+    let bundle = Bundle::new()
+        .set("/root/path", json!("/"))
+        .set("/linux/namespaces/-", json!({"type": "user"}))
+        .set("/linux/uidMappings", map.clone())
+        .set("/linux/gidMappings", map);
+
+    refused(&bundle, "is the host's own /");
+}
+
+#[test]
+fn mappings_leave_the_hosts_users_and_other_containers_alone() {
+    for (host, size, text) in [
+        (1000, 65536, "maps the host's ids of users"),
+        (100_000, 4_000_000_000_u32, "maps more than 65536 ids"),
+    ] {
+        let map = json!([{"containerID": 0, "hostID": host, "size": size}]);
+        let bundle = Bundle::new()
+            .set("/linux/namespaces/-", json!({"type": "user"}))
+            .set("/linux/uidMappings", map.clone())
+            .set("/linux/gidMappings", map);
+
+        refused(&bundle, text);
+    }
+}
+
+#[test]
+fn a_link_of_the_image_leads_no_mount_into_proc_sys_or_dev() {
+    for target in ["/proc", "/proc/sys", "/sys", "/dev", "../dev/shm/.."] {
+        let bundle = Bundle::new().mount("/link", "tmpfs", "tmpfs", &["mode=755"]);
+        symlink(target, bundle.rootfs().join("link")).unwrap();
+
+        let said = Runtime::new().run(&bundle).failed(1);
+
+        assert!(said.contains("ELOOP") && said.contains("link"), "{target}: {said}");
+    }
+}
+
+#[test]
+fn a_policy_of_the_administrator_cannot_be_written_through_a_volume() {
+    let bundle = Bundle::new();
+    let file = bundle.dir().join("x");
+    fs::write(&file, "").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    for source in ["/etc/casemate", "/etc/casemate/policy.toml", "/etc", "/var/log", "/run"] {
+        let bundle = Bundle::new().mount("/v", "bind", source, &["rbind", "rw"]);
+
+        let said = Runtime::new().run(&bundle).failed(3);
+
+        assert!(said.contains("mount.no-host-kernel-files"), "{source}: {said}");
+    }
+}
+
+#[test]
+fn what_an_engine_asks_for_on_the_command_line_does_not_change_the_digest() {
+    let runtime = Runtime::new();
+    let bundle = Bundle::new().args(["/bin/sleep", "60"]);
+    let dir = bundle.dir().to_str().unwrap();
+    let explained = runtime.call(["explain", "--json", "--bundle", dir]).ok();
+    let explained: Value = serde_json::from_str(&explained).unwrap();
+
+    let call = ["create", "--no-new-keyring", "--preserve-fds", "1", "--bundle", dir, bundle.id()];
+    runtime.call(call).ok();
+
+    let state = runtime.state(&bundle);
+    assert_eq!(state["annotations"]["org.casemate.plan.digest"], explained["digest"]);
+    runtime.call(["delete", "--force", bundle.id()]).ok();
+}
