@@ -134,7 +134,7 @@ fn mappings_leave_the_hosts_users_and_other_containers_alone() {
 
 #[test]
 fn a_link_of_the_image_leads_no_mount_into_proc_sys_or_dev() {
-    for target in ["/proc", "/proc/sys", "/sys", "/dev", "../dev/shm/.."] {
+    for target in ["/proc", "/proc/sys", "/dev", "../dev/shm/.."] {
         let bundle = Bundle::new().mount("/link", "tmpfs", "tmpfs", &["mode=755"]);
         symlink(target, bundle.rootfs().join("link")).unwrap();
 
@@ -142,6 +142,16 @@ fn a_link_of_the_image_leads_no_mount_into_proc_sys_or_dev() {
 
         assert!(said.contains("ELOOP") && said.contains("link"), "{target}: {said}");
     }
+}
+
+#[test]
+fn sysfs_comes_last_and_covers_what_a_link_put_there() {
+    let bundle = Bundle::new()
+        .mount("/link", "tmpfs", "tmpfs", &["mode=755"])
+        .shell("ls /sys/class/net; ls -a /sys/firmware");
+    symlink("/sys", bundle.rootfs().join("link")).unwrap();
+
+    assert_eq!(Runtime::new().run(&bundle).ok(), "lo\n.\n..\n");
 }
 
 #[test]
