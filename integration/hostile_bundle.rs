@@ -177,10 +177,57 @@ fn what_an_engine_asks_for_on_the_command_line_does_not_change_the_digest() {
     let explained = runtime.call(["explain", "--json", "--bundle", dir]).ok();
     let explained: Value = serde_json::from_str(&explained).unwrap();
 
-    let call = ["create", "--no-new-keyring", "--preserve-fds", "1", "--bundle", dir, bundle.id()];
+    let call = ["create", "--no-new-keyring", "--bundle", dir, bundle.id()];
     runtime.call(call).ok();
 
     let state = runtime.state(&bundle);
     assert_eq!(state["annotations"]["org.casemate.plan.digest"], explained["digest"]);
     runtime.call(["delete", "--force", bundle.id()]).ok();
+}
+
+#[test]
+fn preserved_descriptors_are_the_callers_and_never_our_own() {
+    let runtime = Runtime::new();
+    let bundle = Bundle::new().shell("ls /proc/self/fd | tr '\\n' ' '; cat <&3");
+    let dir = bundle.dir().to_str().unwrap();
+
+    let call = ["run", "--preserve-fds", "12", "--bundle", dir, bundle.id()];
+    let said = runtime.call(call).failed(1);
+    assert!(said.contains("not all of these descriptors are open"), "{said}");
+
+    let given = bundle.dir().join("given");
+    fs::write(&given, "given").unwrap();
+    let script = format!(
+        "exec {} --root {} run --preserve-fds 1 --bundle {dir} {} 3< {}",
+        env!("CARGO_BIN_EXE_casemate"),
+        runtime.root().display(),
+        bundle.id(),
+        given.display(),
+    );
+    let out = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert!(said.starts_with("0 1 2 3 4 ") && said.ends_with("given"), "{out:?}");
+    assert!(!said.contains(" 5 "), "{said}");
+}
+
+#[test]
+fn a_create_that_is_killed_leaves_no_process_waiting() {
+    let runtime = Runtime::new();
+    for milliseconds in 1..12 {
+        let bundle = Bundle::new().args(["/bin/sleep", "60"]);
+        let dir = bundle.dir().to_str().unwrap();
+        let mut create = runtime.command(["create", "--bundle", dir, bundle.id()]).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+        let _ = create.kill();
+        let _ = create.wait();
+
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let state = runtime.call(["state", bundle.id()]);
+        let left =
+            fs::read_to_string(format!("/sys/fs/cgroup/unified/{}/cgroup.procs", bundle.id()));
+        if !state.stdout.contains("\"created\"") {
+            assert_eq!(left.unwrap_or_default(), "", "after {milliseconds} ms: {state:?}");
+        }
+        runtime.call(["delete", "--force", bundle.id()]).ok();
+    }
 }

@@ -53,6 +53,7 @@ const USAGE: u8 = 2;
 #[must_use]
 pub fn main() -> ExitCode {
     // First of all: nothing that the caller left open reaches another program.
+    let _ = fd::inherited_count();
     let guarded = fd::cloexec_from(3);
     let words: Vec<OsString> = std::env::args_os().collect();
     match Cli::try_parse_from(&words) {

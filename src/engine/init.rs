@@ -138,6 +138,9 @@ fn await_start(init: &mut Init<'_>) -> Result<()> {
     match init.plan.start {
         StartGate::Supervisor => wire::await_go(init.peer.socket()),
         StartGate::Listener(listener) => {
+            // The supervisor's last word: it has recorded the container. Without it, nobody knows
+            // of this process, and it ends.
+            wire::await_go(init.peer.socket())?;
             let listener = io::keep_only(init.plan, listener)?;
             let connection = crate::sys::socket::accept(listener)?;
             wire::await_go(connection.as_fd())?;

@@ -206,6 +206,9 @@ fn chain(error: &dyn Error) -> String {
 pub fn launch(plan: &LaunchPlan, request: &Request<'_>) -> Result<Launched, LaunchError> {
     #[cfg(feature = "fault")]
     fault::from_environment();
+    // What is made on the way has the modes that are written here, not what the caller's umask
+    // leaves of them.
+    process::set_umask(0o022);
     supervisor::Supervisor::new(plan, request).run()
 }
 
@@ -216,6 +219,14 @@ impl Launched {
     /// The step of init that failed.
     pub fn start(&self, plan: &LaunchPlan) -> Result<(), LaunchError> {
         start(self.socket.as_fd(), plan)
+    }
+
+    /// Leaves init to the `start` command, once the container is recorded.
+    ///
+    /// # Errors
+    /// [`LaunchError::Gone`] if it has ended meanwhile.
+    pub fn release(&self) -> Result<(), LaunchError> {
+        wire::say_go(self.socket.as_fd()).map_err(|_| LaunchError::Gone)
     }
 
     /// Removes the mount points that were made in the image, where nobody has put anything.
@@ -243,7 +254,8 @@ impl Launched {
 /// The step of init that failed.
 pub fn start(socket: BorrowedFd<'_>, plan: &LaunchPlan) -> Result<(), LaunchError> {
     match wire::say_go(socket) {
-        Ok(()) | Err(Errno::EPIPE) => {}
+        Ok(()) => {}
+        Err(Errno::EPIPE) => return Err(LaunchError::Gone),
         Err(error) => return Err(LaunchError::Conversation(error)),
     }
     loop {

@@ -13,14 +13,14 @@ use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 use crate::plan::{Action, LaunchPlan};
 use crate::sys::flags::mount_attr;
 use crate::sys::process::StringArray;
-use crate::sys::{Errno, Result, mount, process};
+use crate::sys::{Errno, Result, fd, mount, process};
 
 /// Continues from a read-only mount if `plan` makes no user namespace. Returns at once if there
 /// is no need, or if that has happened already.
 ///
 /// # Errors
 /// The kernel's: then nothing must be started.
-pub fn continue_read_only(plan: &LaunchPlan) -> Result<()> {
+pub fn continue_read_only(plan: &LaunchPlan, preserve: u32) -> Result<()> {
     let own_ids = |action: &Action| matches!(action, Action::WriteIdMaps { .. });
     if plan.steps.iter().any(|step| own_ids(&step.action)) {
         return Ok(());
@@ -43,5 +43,8 @@ pub fn continue_read_only(plan: &LaunchPlan) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let arguments = StringArray::new(arguments.iter().map(AsRef::as_ref));
     let environment = StringArray::new(environment.iter().map(AsRef::as_ref));
+    for number in (3..).take(usize::try_from(preserve).unwrap_or(0)) {
+        fd::keep_across_exec(number)?;
+    }
     Err(process::execute_at(copy.as_fd(), &arguments, &environment))
 }

@@ -14,7 +14,7 @@ use crate::plan::build::CreateOptions;
 use crate::spec::id::ContainerId;
 use crate::store::ranges::Ranges;
 use crate::store::{Entry, Phase, ProcessId, Record, START_SOCKET, Store, rfc3339};
-use crate::sys::socket;
+use crate::sys::{fd, process, socket};
 
 /// What `create` and `run` are asked for.
 #[derive(Debug, Clone, Default)]
@@ -75,11 +75,20 @@ pub(super) fn make(
     let doing = format!("{verb} `{}`", request.id);
     let failed = |error: &dyn std::error::Error| OpsError::because(doing.as_str(), error);
     engine::guard_this_process().map_err(|error| failed(&error))?;
+    let preserve = request.options.preserve;
+    if preserve > fd::inherited_count() {
+        // What is open there now is ours: it leads to the host's files.
+        return Err(OpsError::failed(
+            doing.as_str(),
+            format!("--preserve-fds {preserve}: not all of these descriptors are open"),
+        )
+        .hint("give the number of descriptors from 3 on that the container shall have"));
+    }
     let id = ContainerId::parse(&request.id)
         .map_err(|error| OpsError::failed(doing.as_str(), error.to_string()))?;
     let prepared = prepare::prepare(context, &doing, &request.bundle)
         .inspect_err(|error| record::refused(&id, error))?;
-    engine::protect::continue_read_only(&prepared.plan).map_err(|error| {
+    engine::protect::continue_read_only(&prepared.plan, preserve).map_err(|error| {
         OpsError::failed(doing.as_str(), format!("hide its own file: {error:?}"))
     })?;
     let console = console(&doing, &prepared, request)?;
@@ -87,6 +96,16 @@ pub(super) fn make(
     let entry = store.reserve(&id).map_err(|error| super::stored(&doing, &error))?;
     match launch(&doing, request, &prepared, &entry, gate, console) {
         Ok((launched, record)) => {
+            if gate == Gate::Socket {
+                // The last act: an init that hears nothing of it ends.
+                if let Err(error) = launched.release() {
+                    let _ = process::wait_for(launched.pid);
+                    launched.take_back_mount_points();
+                    super::delete::remove_resources(&doing, &entry, Some(&record))?;
+                    entry.remove().map_err(|error| super::stored(&doing, &error))?;
+                    return Err(OpsError::because(doing, &error));
+                }
+            }
             record::event(EventKind::Created, &id, &prepared.plan, &prepared.digest);
             Ok(Made { prepared, entry, launched, record })
         }

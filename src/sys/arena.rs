@@ -58,6 +58,7 @@ impl Default for Arena {
 
 /// The class of a block of `size` bytes, and the size of its blocks; `None` for a large one.
 fn class_of(layout: &Layout) -> Option<(usize, usize)> {
+    debug_assert!(layout.align() <= 4096, "nothing here is aligned to more than a page");
     let size = layout.size().max(layout.align()).max(1 << SMALLEST_BITS).next_power_of_two();
     let class = usize::try_from(size.trailing_zeros().wrapping_sub(SMALLEST_BITS)).ok()?;
     (size <= LARGEST).then_some((class, size))

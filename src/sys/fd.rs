@@ -128,6 +128,16 @@ pub fn duplicate_above(fd: BorrowedFd<'_>, floor: RawFd) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
+/// How many descriptors the caller left open from 3 on, without a gap. Counted at the first
+/// call, which must come before this process opens anything of its own.
+#[must_use]
+pub fn inherited_count() -> u32 {
+    static COUNT: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+    // SAFETY: an integer and a command; this asks only whether the number is open.
+    let is_open = |number: &RawFd| unsafe { libc::fcntl(*number, libc::F_GETFD) } >= 0;
+    *COUNT.get_or_init(|| u32::try_from((3..).take_while(is_open).count()).unwrap_or(u32::MAX))
+}
+
 /// Clears close-on-exec on descriptor `number`. Allocates nothing.
 ///
 /// # Errors

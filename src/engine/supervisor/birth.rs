@@ -1,6 +1,6 @@
 //! What the supervisor does up to the birth of init, and to give it its ids.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, OFlags};
 
@@ -15,6 +15,7 @@ use crate::plan::action::{IdMapping, MountPoint};
 use crate::plan::cgroup::CgroupPlan;
 use crate::plan::text::{HostPath, RootedPath};
 use crate::plan::{Action, Gate, IdMap, Namespace, Slot};
+use crate::policy::Level;
 use crate::store::ranges::Range;
 use crate::sys::{Errno, fd, ns, process};
 
@@ -61,6 +62,10 @@ impl Supervisor<'_> {
             let detail = format!("{path} is not a {} namespace", kind.word());
             return Err(Cause::with_detail(Errno::EINVAL, detail));
         }
+        if self.plan.level == Level::Hardened.as_str() && is_own(opened.as_fd(), kind)? {
+            let detail = format!("{path} has become the host's since it was looked at");
+            return Err(Cause::with_detail(Errno::ESTALE, detail));
+        }
         // Init finds it above all numbers that it uses itself.
         let floor = prepare::floor(self.plan, self.request.preserve);
         let placed = fd::duplicate_above(opened.as_fd(), floor)?;
@@ -87,20 +92,17 @@ impl Supervisor<'_> {
         let leaf = self.cgroup.as_ref().map(Cgroup::leaf_fd);
         let flags = kinds.iter().fold(0, |flags, kind| flags | kind.flag());
         let (pid, process) = spawn::init(&plan, &ours, flags, leaf)?;
-        let proc = open_proc(pid);
-        // Recorded before anything can fail: undo must know of the process.
-        self.child = Some(Child {
-            pid,
-            process,
-            proc: match proc {
-                Ok(proc) => proc,
-                Err(error) => {
-                    let _ = process::wait_for(pid);
-                    return Err(error.into());
-                }
-            },
-            socket: ours,
-        });
+        let proc = match open_proc(pid) {
+            Ok(proc) => proc,
+            Err(error) => {
+                // Killed first: it waits for a word that will not come.
+                let _ = process::signal(process.as_fd(), libc::SIGKILL);
+                let _ = process::wait_for(pid);
+                return Err(error.into());
+            }
+        };
+        // Recorded before anything else can fail: undo must know of the process.
+        self.child = Some(Child { pid, process, proc, socket: ours });
         let plan = self.plan.steps.iter().find_map(|step| {
             let Action::MakeCgroup { cgroup } = &step.action else { return None };
             Some(cgroup)
@@ -158,6 +160,14 @@ impl Supervisor<'_> {
         self.keep(slot, built);
         Ok(())
     }
+}
+
+/// Whether a namespace is this process's own.
+fn is_own(namespace: BorrowedFd<'_>, kind: Namespace) -> Result<bool, Errno> {
+    let to_errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
+    let own = rustix::fs::stat(format!("/proc/self/ns/{}", kind.link())).map_err(to_errno)?;
+    let found = rustix::fs::fstat(namespace).map_err(to_errno)?;
+    Ok((own.st_dev, own.st_ino) == (found.st_dev, found.st_ino))
 }
 
 fn lines(map: &[IdMapping]) -> String {

@@ -138,8 +138,11 @@ impl<'plan> Supervisor<'plan> {
             let _ = process::signal(child.process.as_fd(), libc::SIGKILL);
             let _ = process::wait_for(child.pid);
         }
+        // Descriptors first: what is left to do must not fail for want of them.
         self.slots.clear();
-        self.root = None;
+        self.namespaces.clear();
+        self.masks = attach::Masks::default();
+        (self.root, self.rootfs, self.mapping, self.sysctl) = (None, None, None, None);
         for made in self.made.drain(..).rev() {
             made.take_back();
         }
