@@ -8,9 +8,8 @@ use super::{Context, OpsError, RANGES, Result, record};
 use crate::audit::EventKind;
 use crate::cgroup::{Cgroup, Hierarchies, SavedCgroup, remove_planned};
 use crate::plan::{Action, LaunchPlan};
-use crate::spec::id::ContainerId;
 use crate::store::ranges::Ranges;
-use crate::store::{Entry, Phase, Record, Status, Store, StoreError};
+use crate::store::{Entry, Phase, Record, Status, StoreError};
 use crate::sys::process;
 
 /// How long a killed init may take to die.
@@ -26,9 +25,7 @@ pub fn delete(context: &Context, id: &str, force: bool) -> Result<()> {
 
 fn perform(context: &Context, id: &str, force: bool, expected: Option<&Record>) -> Result<()> {
     let doing = format!("delete `{id}`");
-    let id = ContainerId::parse(id)
-        .map_err(|error| OpsError::failed(doing.as_str(), error.to_string()))?;
-    let store = Store::open(&context.root).map_err(|error| super::stored(&doing, &error))?;
+    let (id, store) = super::find(context, &doing, id)?;
     let entry = match store.lock(&id) {
         Ok(entry) => entry,
         Err(StoreError::DoesNotExist { .. }) if force => return Ok(()),

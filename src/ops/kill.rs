@@ -5,8 +5,7 @@ use std::os::fd::AsFd;
 use super::{Context, OpsError, Result, record};
 use crate::audit::EventKind;
 use crate::cgroup::{Cgroup, Hierarchies, SavedCgroup};
-use crate::spec::id::ContainerId;
-use crate::store::{Record, Status, Store};
+use crate::store::{Record, Status};
 use crate::sys::{Errno, process};
 
 /// Sends `signal` to a container's init; with `all`, to every process in its control group.
@@ -15,9 +14,7 @@ use crate::sys::{Errno, process};
 /// Why not, in the words that engines look for.
 pub fn kill(context: &Context, id: &str, signal: i32, all: bool) -> Result<()> {
     let doing = format!("kill `{id}`");
-    let id = ContainerId::parse(id)
-        .map_err(|error| OpsError::failed(doing.as_str(), error.to_string()))?;
-    let store = Store::open(&context.root).map_err(|error| super::stored(&doing, &error))?;
+    let (id, store) = super::find(context, &doing, id)?;
     let entry = store.lock(&id).map_err(|error| super::stored(&doing, &error))?;
     let record = entry.read_state().map_err(|error| super::stored(&doing, &error))?;
     let status = entry.status(Some(&record));

@@ -27,6 +27,9 @@ pub use run::{RunRequest, run};
 pub use start::start;
 pub use state::{StateDocument, state};
 
+use crate::spec::id::ContainerId;
+use crate::store::{Store, StoreError};
+
 /// What every operation is told: the global options.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -47,8 +50,15 @@ pub const POLICY_FILE: &str = "/etc/casemate/policy.toml";
 /// Where ranges of host ids are registered: one place for the host, whatever `--root` is.
 pub const RANGES: &str = "/run/casemate/.ranges";
 
+/// How an operation on one container begins: its id is checked before the store is opened.
+fn find(context: &Context, doing: &str, id: &str) -> Result<(ContainerId, Store)> {
+    let id = ContainerId::parse(id).map_err(|error| OpsError::failed(doing, error.to_string()))?;
+    let store = Store::open(&context.root).map_err(|error| stored(doing, &error))?;
+    Ok((id, store))
+}
+
 /// An error of the store, with its remedy.
-fn stored(doing: &str, error: &crate::store::StoreError) -> OpsError {
+fn stored(doing: &str, error: &StoreError) -> OpsError {
     let failed = OpsError::because(doing, error);
     match error.hint() {
         Some(hint) => failed.hint(hint),

@@ -7,8 +7,7 @@ use super::{Context, OpsError, Result, record};
 use crate::audit::EventKind;
 use crate::engine;
 use crate::plan::LaunchPlan;
-use crate::spec::id::ContainerId;
-use crate::store::{START_SOCKET, Status, Store};
+use crate::store::{START_SOCKET, Status};
 use crate::sys::socket;
 
 /// Starts a created container.
@@ -17,9 +16,7 @@ use crate::sys::socket;
 /// Why not: no such container, not created, or what init reported.
 pub fn start(context: &Context, id: &str) -> Result<()> {
     let doing = format!("start `{id}`");
-    let id = ContainerId::parse(id)
-        .map_err(|error| OpsError::failed(doing.as_str(), error.to_string()))?;
-    let store = Store::open(&context.root).map_err(|error| super::stored(&doing, &error))?;
+    let (id, store) = super::find(context, &doing, id)?;
     let entry = store.lock(&id).map_err(|error| super::stored(&doing, &error))?;
     let record = entry.read_state().map_err(|error| super::stored(&doing, &error))?;
     let status = entry.status(Some(&record));

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Context, OpsError, Result};
-use crate::spec::id::ContainerId;
-use crate::store::{Status, Store};
+use crate::store::Status;
 
 /// The state document. Spec: runtime-spec, runtime.md, "State".
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -36,9 +35,7 @@ pub struct StateDocument {
 /// No such container, or a record that cannot be read.
 pub fn state(context: &Context, id: &str) -> Result<StateDocument> {
     let doing = format!("state `{id}`");
-    let id = ContainerId::parse(id)
-        .map_err(|error| OpsError::failed(doing.as_str(), error.to_string()))?;
-    let store = Store::open(&context.root).map_err(|error| super::stored(&doing, &error))?;
+    let (id, store) = super::find(context, &doing, id)?;
     let stored = store.read(&id).map_err(|error| super::stored(&doing, &error))?;
     let Some(record) = stored.record else {
         return Err(OpsError::failed(doing, format!("container is {}", stored.status))
