@@ -13,6 +13,8 @@ use crate::spec::id::ContainerId;
 
 const WORKER: &str = "store::ranges::tests::worker";
 const BLOCKS: u32 = 4;
+/// So many processes must have been killed before the outcome says anything.
+const ENOUGH: u32 = 20;
 
 /// A registry, and state directories of containers beside it.
 struct Host(tempfile::TempDir);
@@ -147,7 +149,7 @@ fn no_two_owners_have_a_block_in_common_however_they_are_killed() {
     let start = |n: usize| host.worker(&n.to_string(), kinds[n]);
     let mut workers: Vec<_> = (0..kinds.len()).map(|n| (n, start(n))).collect();
     let deadline = Instant::now() + Duration::from_secs(60);
-    let mut kills = 0;
+    let mut kills: u32 = 0;
 
     while let Some((n, mut child)) = workers.pop() {
         if kinds[n].is_empty() && kills < 60 {
@@ -163,11 +165,14 @@ fn no_two_owners_have_a_block_in_common_however_they_are_killed() {
             workers.insert(0, (n, next));
         } else {
             assert!(status.success(), "worker {n}: {status}");
+            // On a quick machine they may all be through before chance strikes often enough.
+            if kills < ENOUGH {
+                workers.insert(0, (n, start(n)));
+            }
         }
-        assert!(Instant::now() < deadline, "too slow");
+        assert!(Instant::now() < deadline, "too slow: {kills} kills");
     }
 
-    assert!(kills > 10, "little was tested: {kills} kills");
     host.ranges().reclaim().unwrap();
     assert_eq!(host.blocks(), 0, "a block was lost");
 }
