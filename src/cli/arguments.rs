@@ -6,7 +6,9 @@ use clap::{Parser, Subcommand};
 
 use super::global::Global;
 use super::try_out;
-use super::{completion, create, delete, explain, kill, list, man, run, spec, start, state};
+use super::{
+    completion, create, delete, explain, kill, list, man, run, seccomp, spec, start, state,
+};
 
 const EXIT_STATUS: &str = "Exit status: 0 done, 1 failed, 2 the arguments make no sense, \
     3 refused by the policy; `run` passes on that of the container's program.";
@@ -55,6 +57,7 @@ pub(super) enum Command {
     /// has, not what the host's kernel has.
     Features,
     Explain(explain::ExplainArgs),
+    Seccomp(seccomp::SeccompArgs),
     Try(try_out::TryArgs),
     Completion(completion::CompletionArgs),
     Man(man::ManArgs),

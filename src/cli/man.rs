@@ -51,9 +51,16 @@ fn page(command: clap::Command) -> io::Result<Vec<u8>> {
 
 fn write_all(command: clap::Command, dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
-    for sub in command.get_subcommands() {
-        let name = format!("casemate-{}.{SECTION}", sub.get_name());
-        fs::write(dir.join(name), page(sub.clone())?)?;
-    }
+    write_below(&command, "casemate", dir)?;
     fs::write(dir.join(format!("casemate.{SECTION}")), page(command)?)
+}
+
+/// The pages of all subcommands, theirs included: `casemate-seccomp-compile.8`.
+fn write_below(command: &clap::Command, name: &str, dir: &Path) -> io::Result<()> {
+    for sub in command.get_subcommands() {
+        let name = format!("{name}-{}", sub.get_name());
+        fs::write(dir.join(format!("{name}.{SECTION}")), page(sub.clone())?)?;
+        write_below(sub, &name, dir)?;
+    }
+    Ok(())
 }

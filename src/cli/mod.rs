@@ -21,6 +21,7 @@ mod notes;
 mod output;
 mod report;
 mod run;
+mod seccomp;
 mod spec;
 mod start;
 mod state;
@@ -99,6 +100,7 @@ fn dispatch(command: &Command, context: &Context, guarded: sys::Result<()>) -> O
         Command::Spec(args) => spec::perform(args),
         Command::Features => features::perform(),
         Command::Explain(args) => explain::perform(context, args),
+        Command::Seccomp(args) => guard(guarded).and_then(|()| seccomp::perform(context, args)),
         Command::Try(args) => try_out::perform(context, args),
         Command::Completion(args) => completion::perform(args),
         Command::Man(args) => man::perform(args),

@@ -98,11 +98,16 @@ fn the_name_of_the_program_decides_nothing() {
 
 #[test]
 fn every_subcommand_and_option_has_help() {
-    for sub in Cli::command().get_subcommands() {
+    has_help(&Cli::command());
+}
+
+fn has_help(command: &clap::Command) {
+    for sub in command.get_subcommands() {
         assert!(sub.get_about().is_some(), "{}", sub.get_name());
         for argument in sub.get_arguments() {
             assert!(argument.get_help().is_some(), "{} {}", sub.get_name(), argument.get_id());
         }
+        has_help(sub);
     }
 }
 

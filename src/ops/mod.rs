@@ -10,6 +10,7 @@ mod pid_file;
 mod prepare;
 mod record;
 mod run;
+pub mod seccomp;
 mod signals;
 mod start;
 mod state;

@@ -1,0 +1,32 @@
+//! `seccomp`: what is done with a filter or a profile by itself, without starting a container.
+//!
+//! One file for each subcommand, as one level up; the work is in [`crate::ops::seccomp`].
+
+mod compile;
+
+use clap::{Args, Subcommand};
+
+use super::{Outcome, output};
+use crate::ops::Context;
+
+/// Compile, explain, compare and check seccomp profiles
+///
+/// A profile is `/linux/seccomp` of a `config.json`, by itself or inside the whole document, or a
+/// file of an engine: `seccomp.json` of Podman and CRI-O, `default.json` of Docker.
+#[derive(Debug, Args)]
+pub(super) struct SeccompArgs {
+    #[command(subcommand)]
+    command: SeccompCommand,
+}
+
+/// One for each operation.
+#[derive(Debug, Subcommand)]
+enum SeccompCommand {
+    Compile(compile::CompileArgs),
+}
+
+pub(super) fn perform(_context: &Context, args: &SeccompArgs) -> Outcome {
+    match &args.command {
+        SeccompCommand::Compile(args) => compile::perform(args),
+    }
+}
