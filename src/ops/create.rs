@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::prepare::{self, Prepared};
-use super::{Context, OpsError, RANGES, Result, record};
+use super::relay::Relay;
+use super::{Context, OpsError, RANGES, Result, record, terminal};
 use crate::audit::EventKind;
 use crate::engine::{self, LaunchError, Launched, Request};
 use crate::plan::Action;
@@ -38,18 +39,29 @@ pub struct CreateRequest {
 /// # Errors
 /// Why not; nothing is left behind.
 pub fn create(context: &Context, request: &CreateRequest) -> Result<()> {
-    let made = make(context, request, "create", Gate::Socket)?;
+    let made = make(context, request, Way::Create)?;
     drop(made);
     Ok(())
 }
 
-/// Where a container's init will hear that it may start.
+/// What becomes of a container once it is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Gate {
-    /// On a socket in its state directory, from another command.
-    Socket,
-    /// From this process.
-    Here,
+pub(super) enum Way {
+    /// Another command starts it, through a socket in its state directory.
+    Create,
+    /// This command starts it, and leaves it to itself.
+    RunDetached,
+    /// This command starts it, and stays until its end.
+    Run,
+}
+
+impl Way {
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::RunDetached | Self::Run => "run",
+        }
+    }
 }
 
 /// A container that was created, still under its lock.
@@ -63,16 +75,13 @@ pub(super) struct Made {
     pub launched: Launched,
     /// What is recorded of it.
     pub record: Record,
+    /// Where its terminal arrives, if it is for this command to carry.
+    pub relay: Option<Relay>,
 }
 
 /// Creates a container for `create` and for `run`.
-pub(super) fn make(
-    context: &Context,
-    request: &CreateRequest,
-    verb: &str,
-    gate: Gate,
-) -> Result<Made> {
-    let doing = format!("{verb} `{}`", request.id);
+pub(super) fn make(context: &Context, request: &CreateRequest, way: Way) -> Result<Made> {
+    let doing = format!("{} `{}`", way.verb(), request.id);
     let failed = |error: &dyn std::error::Error| OpsError::because(doing.as_str(), error);
     engine::guard_this_process().map_err(|error| failed(&error))?;
     let preserve = request.options.preserve;
@@ -91,12 +100,12 @@ pub(super) fn make(
     engine::protect::continue_read_only(&prepared.plan, preserve).map_err(|error| {
         OpsError::failed(doing.as_str(), format!("hide its own file: {error:?}"))
     })?;
-    let console = console(&doing, &prepared, request)?;
+    let (console, relay) = terminal::console(&doing, &prepared, request, way)?;
     let store = Store::open(&context.root).map_err(|error| super::stored(&doing, &error))?;
     let entry = store.reserve(&id).map_err(|error| super::stored(&doing, &error))?;
-    match launch(&doing, request, &prepared, &entry, gate, console) {
+    match launch(&doing, request, &prepared, &entry, way, console) {
         Ok((launched, record)) => {
-            if gate == Gate::Socket {
+            if way == Way::Create {
                 // The last act: an init that hears nothing of it ends.
                 if let Err(error) = launched.release() {
                     let _ = process::wait_for(launched.pid);
@@ -107,7 +116,7 @@ pub(super) fn make(
                 }
             }
             record::event(EventKind::Created, &id, &prepared.plan, &prepared.digest);
-            Ok(Made { prepared, entry, launched, record })
+            Ok(Made { prepared, entry, launched, record, relay })
         }
         Err(error) => {
             record::failed(&id, &prepared.plan, &prepared.digest, &error);
@@ -119,37 +128,12 @@ pub(super) fn make(
     }
 }
 
-/// Connects to the engine's terminal socket, and refuses combinations that make no sense.
-fn console(doing: &str, prepared: &Prepared, request: &CreateRequest) -> Result<Option<OwnedFd>> {
-    let process = prepared.judged.spec.process().as_ref();
-    let terminal = process.and_then(oci_spec::runtime::Process::terminal) == Some(true);
-    match (terminal, &request.console_socket) {
-        (true, None) => Err(OpsError::failed(
-            doing,
-            "/process/terminal is true, but there is no --console-socket",
-        )
-        .hint("give --console-socket, or set /process/terminal to false")),
-        (false, Some(_)) => Err(OpsError::failed(
-            doing,
-            "--console-socket was given, but /process/terminal is not true",
-        )
-        .hint("leave --console-socket out, or set /process/terminal to true")),
-        (false, None) => Ok(None),
-        (true, Some(path)) => socket::connect_stream(path).map(Some).map_err(|error| {
-            OpsError::failed(
-                doing,
-                format!("connect to the console socket {}: {error:?}", path.display()),
-            )
-        }),
-    }
-}
-
 fn launch(
     doing: &str,
     request: &CreateRequest,
     prepared: &Prepared,
     entry: &Entry,
-    gate: Gate,
+    way: Way,
     console: Option<OwnedFd>,
 ) -> Result<(Launched, Record)> {
     let stored = |error: &crate::store::StoreError| super::stored(doing, error);
@@ -159,14 +143,14 @@ fn launch(
     let ranges = needs_range(prepared).then(|| Ranges::open(Path::new(RANGES))).transpose();
     let ranges = ranges.map_err(|error| OpsError::because(doing, &error))?;
     let listener =
-        match gate {
-            Gate::Socket => {
+        match way {
+            Way::Create => {
                 let made = socket::listen_in(entry.dir(), START_SOCKET);
                 Some(made.map_err(|error| {
                     OpsError::failed(doing, format!("listen for start: {error:?}"))
                 })?)
             }
-            Gate::Here => None,
+            Way::Run | Way::RunDetached => None,
         };
     let launch = Request {
         id: entry.id().as_str(),

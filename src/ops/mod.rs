@@ -9,11 +9,13 @@ mod list;
 mod pid_file;
 mod prepare;
 mod record;
+mod relay;
 mod run;
 pub mod seccomp;
 mod signals;
 mod start;
 mod state;
+mod terminal;
 pub mod try_out;
 
 use std::path::PathBuf;

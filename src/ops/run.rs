@@ -2,7 +2,8 @@
 
 use std::os::fd::AsFd;
 
-use super::create::{self, Gate, Made, launch_error};
+use super::create::{self, Made, Way, launch_error};
+use super::relay::Relay;
 use super::{Context, CreateRequest, OpsError, Result, record, signals};
 use crate::audit::EventKind;
 use crate::sys::process;
@@ -26,7 +27,15 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<u8> {
     let doing = format!("run `{}`", request.create.id);
     // Before there is a process that a signal could be meant for.
     let signals = signals::take().map_err(|error| OpsError::because(doing.as_str(), &error))?;
-    let made = create::make(context, &request.create, "run", Gate::Here)?;
+    let way = if request.detach { Way::RunDetached } else { Way::Run };
+    let mut made = create::make(context, &request.create, way)?;
+    let terminal = match made.relay.take().map(Relay::receive).transpose() {
+        Ok(terminal) => terminal,
+        Err(error) => {
+            clean_up(&doing, made)?;
+            return Err(OpsError::failed(doing, format!("receive the terminal: {error:?}")));
+        }
+    };
     if let Err(error) = made.launched.start(&made.prepared.plan) {
         let error = launch_error(&doing, &error);
         let id = made.entry.id().clone();
@@ -39,12 +48,19 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<u8> {
     if request.detach {
         return Ok(0);
     }
-    let Made { prepared, entry, launched, record } = made;
+    let Made { prepared, entry, launched, record, .. } = made;
     // While the program runs, other commands may work on the container.
     drop(entry);
-    let ended = signals
-        .wait_forwarding(launched.process.as_fd(), launched.pid)
-        .map_err(|error| OpsError::failed(doing.as_str(), format!("wait for init: {error:?}")))?;
+    let (init, pid) = (launched.process.as_fd(), launched.pid);
+    let waited = match terminal {
+        Some(terminal) => terminal.carry(&signals, init, pid),
+        None => signals.wait_forwarding(init, pid),
+    };
+    if waited.is_err() {
+        // Nobody would see it through.
+        let _ = process::signal(launched.process.as_fd(), libc::SIGKILL);
+        let _ = process::wait_for(pid);
+    }
     if !request.keep {
         drop(prepared);
         // The program's status is the answer; what could not be removed is for `delete`.
@@ -52,6 +68,8 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<u8> {
             tracing::debug!("{error}");
         }
     }
+    let ended = waited
+        .map_err(|error| OpsError::failed(doing.as_str(), format!("wait for init: {error:?}")))?;
     Ok(ended.status())
 }
 

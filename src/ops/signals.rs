@@ -30,12 +30,40 @@ pub(super) fn take() -> Result<Signals> {
     Ok(Signals { arrived })
 }
 
+/// The signals that stop a process in the background which wants the terminal.
+fn of_job_control() -> SigSet {
+    [Signal::SIGTTIN, Signal::SIGTTOU].into_iter().collect()
+}
+
+/// Lets the kernel stop this process when it uses the terminal from the background.
+pub(super) fn release_job_control() -> Result<()> {
+    of_job_control().thread_unblock()
+}
+
+/// Takes that back.
+pub(super) fn hold_job_control() -> Result<()> {
+    of_job_control().thread_block()
+}
+
+/// Passes a signal on, unless it is about this process itself: its children, its output.
+pub(super) fn forward(process: BorrowedFd<'_>, signal: i32) {
+    if signal != libc::SIGCHLD && signal != libc::SIGPIPE {
+        let _ = process::signal(process, signal);
+    }
+}
+
 impl Signals {
-    /// Waits until init ends, passing on to it what arrives meanwhile.
-    pub(super) fn wait_forwarding(&self, init: BorrowedFd<'_>, pid: i32) -> Result<Ended> {
+    /// The next signal that has arrived, if one has.
+    pub(super) fn next(&self) -> Option<i32> {
+        let arrived = self.arrived.read_signal().ok().flatten()?;
+        i32::try_from(arrived.ssi_signo).ok()
+    }
+
+    /// Waits until a process ends, passing on to it what arrives meanwhile.
+    pub(super) fn wait_forwarding(&self, process: BorrowedFd<'_>, pid: i32) -> Result<Ended> {
         loop {
             let mut events = [
-                PollFd::from_borrowed_fd(init, PollFlags::IN),
+                PollFd::from_borrowed_fd(process, PollFlags::IN),
                 PollFd::from_borrowed_fd(self.arrived.as_fd(), PollFlags::IN),
             ];
             match rustix::event::poll(&mut events, None) {
@@ -44,21 +72,17 @@ impl Signals {
             }
             let [ended, signalled] = events.map(|event| !event.revents().is_empty());
             if signalled {
-                self.forward(init);
+                std::iter::from_fn(|| self.next()).for_each(|signal| forward(process, signal));
             }
             if ended {
                 return process::wait_for(pid);
             }
         }
     }
+}
 
-    fn forward(&self, init: BorrowedFd<'_>) {
-        while let Ok(Some(signal)) = self.arrived.read_signal() {
-            let Ok(number) = i32::try_from(signal.ssi_signo) else { continue };
-            // Ours: children of this process ended, or its terminal changed state.
-            if number != libc::SIGCHLD && number != libc::SIGPIPE {
-                let _ = process::signal(init, number);
-            }
-        }
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.arrived.as_fd()
     }
 }
