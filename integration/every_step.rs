@@ -17,6 +17,13 @@ fn full() -> Bundle {
         .set("/process/rlimits", json!([{"type": "RLIMIT_NOFILE", "soft": 64, "hard": 64}]))
         .set("/process/oomScoreAdj", json!(500))
         .set("/domainname", json!("example"))
+        .set("/process/user/umask", json!(0o27))
+        .set("/process/scheduler", json!({"policy": "SCHED_BATCH", "nice": 3}))
+        .set("/process/ioPriority", json!({"class": "IOPRIO_CLASS_IDLE", "priority": 0}))
+        .set("/linux/memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "0"}))
+        .set("/linux/personality", json!({"domain": "LINUX"}))
+        .set("/linux/namespaces/-", json!({"type": "time"}))
+        .set("/linux/timeOffsets", json!({"boottime": {"secs": 5}}))
         .set("/linux/sysctl", json!({"kernel.shmmni": "100", "net.ipv4.ping_group_range": "0 0"}))
 }
 

@@ -27,6 +27,8 @@ mod policy;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]
+mod process_properties;
+#[cfg(test)]
 mod rootfs;
 #[cfg(test)]
 mod seccomp_compiler;
@@ -34,5 +36,7 @@ mod seccomp_compiler;
 mod support;
 #[cfg(test)]
 mod terminal;
+#[cfg(test)]
+mod time_ns;
 #[cfg(test)]
 mod try_out;

@@ -100,6 +100,20 @@ impl Runtime {
         self
     }
 
+    /// Makes every call under a policy file with this text.
+    pub(crate) fn under(text: &str) -> Self {
+        let runtime = Self::new();
+        let file = runtime.dir.path().join("policy.toml");
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        runtime.with_global("--policy").with_global(file)
+    }
+
+    /// Makes every call at the level `audit`: the bundle as it is written.
+    pub(crate) fn audit() -> Self {
+        Self::under("level = \"audit\"\n")
+    }
+
     /// Allows each call this long instead of 30 seconds.
     pub(crate) fn with_limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
@@ -173,6 +187,14 @@ impl Runtime {
 
     pub(crate) fn create(&self, bundle: &Bundle) -> Ran {
         self.start_of("create", bundle)
+    }
+
+    /// Creates and starts a container that stays; gives its init's process id.
+    #[track_caller]
+    pub(crate) fn started(&self, bundle: &Bundle) -> i64 {
+        self.create(bundle).ok();
+        self.start(bundle).ok();
+        self.state(bundle)["pid"].as_i64().unwrap()
     }
 
     pub(crate) fn start(&self, bundle: &Bundle) -> Ran {

@@ -9,7 +9,7 @@ use super::prepare::{InitPlan, StartGate};
 use super::steps::{io, namespace, privileges};
 use super::wire::{self, Failure};
 use crate::plan::{Action, StepId};
-use crate::sys::{Errno, Result, process};
+use crate::sys::{Errno, Result, process, task};
 
 /// What init knows beyond its plan.
 #[derive(Debug)]
@@ -46,6 +46,7 @@ impl Peer<'_> {
 pub(super) fn run(plan: &InitPlan<'_>) -> ! {
     let mut init = Init { plan, peer: Peer::Supervisor(plan.socket), program: None };
     let mut last = StepId(0);
+    process::set_umask(plan.umask);
     if let Err(errno) = io::reserve_numbers(plan) {
         wire::fail(plan.socket, Failure { step: last, errno });
     }
@@ -93,6 +94,8 @@ fn perform(init: &mut Init<'_>, action: &Action) -> Result<()> {
             process::set_umask(*mask);
             Ok(())
         }
+        Action::SetMemoryPolicy { policy } => task::set_memory_policy(policy.mode, &policy.nodes),
+        Action::SetPersonality { persona } => task::set_personality(*persona),
         Action::LimitBounding { keep } => crate::sys::caps::limit_bounding(*keep),
         Action::SetIds { uid, gid, groups } => privileges::set_ids(*uid, *gid, groups),
         Action::SetCapabilities { sets } => privileges::set_capabilities(sets),
@@ -110,6 +113,7 @@ fn perform(init: &mut Init<'_>, action: &Action) -> Result<()> {
         | Action::OpenRootfs { .. }
         | Action::MakeMountPoint { .. }
         | Action::OpenNamespace { .. }
+        | Action::ShiftClocks { .. }
         | Action::CheckProgram
         | Action::Spawn { .. }
         | Action::WriteIdMaps { .. }
@@ -128,7 +132,9 @@ fn perform(init: &mut Init<'_>, action: &Action) -> Result<()> {
         | Action::Pivot
         | Action::ComeHome
         | Action::RaiseLimit { .. }
-        | Action::SetOomScore { .. } => Err(Errno::EOPNOTSUPP),
+        | Action::SetOomScore { .. }
+        | Action::SetScheduler { .. }
+        | Action::SetIoPriority { .. } => Err(Errno::EOPNOTSUPP),
     }
 }
 

@@ -207,9 +207,9 @@ pub fn launch(plan: &LaunchPlan, request: &Request<'_>) -> Result<Launched, Laun
     #[cfg(feature = "fault")]
     fault::from_environment();
     // What is made on the way has the modes that are written here, not what the caller's umask
-    // leaves of them.
-    process::set_umask(0o022);
-    supervisor::Supervisor::new(plan, request).run()
+    // leaves of them. The program gets the caller's, unless the bundle says another.
+    let umask = process::set_umask(0o022);
+    supervisor::Supervisor::new(plan, request, umask).run()
 }
 
 impl Launched {
@@ -253,13 +253,15 @@ impl Launched {
 /// # Errors
 /// The step of init that failed.
 pub fn start(socket: BorrowedFd<'_>, plan: &LaunchPlan) -> Result<(), LaunchError> {
-    match wire::say_go(socket) {
-        Ok(()) => {}
-        Err(Errno::EPIPE) => return Err(LaunchError::Gone),
+    let is_gone = match wire::say_go(socket) {
+        Ok(()) => false,
+        // What it said before it ended can still be heard.
+        Err(Errno::EPIPE) => true,
         Err(error) => return Err(LaunchError::Conversation(error)),
-    }
+    };
     loop {
         match wire::hear(socket).map_err(LaunchError::Conversation)? {
+            wire::Message::Gone if is_gone => return Err(LaunchError::Gone),
             wire::Message::Gone => return Ok(()),
             wire::Message::Failed(failure) => return Err(LaunchError::reported(plan, failure)),
             wire::Message::Opened(_) => {}

@@ -43,6 +43,8 @@ pub(super) struct InitPlan<'plan> {
     pub filter_flags: u32,
     /// Descriptors above 2 that the program inherits.
     pub preserve: u32,
+    /// The mask of permission bits that the program has, unless a step sets another.
+    pub umask: u32,
     /// How many slots the plan has.
     slots: u32,
 }
@@ -75,6 +77,7 @@ impl<'plan> InitPlan<'plan> {
             filter,
             filter_flags,
             preserve: request.preserve,
+            umask: 0o022,
             slots: slot_count(plan),
         }
     }

@@ -4,11 +4,12 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use oci_spec::runtime::{LinuxNamespaceType, Spec};
+use oci_spec::runtime::Spec;
 use rustix::fs::{Mode, OFlags, fstat, fstatfs, open, stat};
 
 use super::probe::ProbeError;
 use crate::plan::action::Namespace;
+use crate::plan::build::kind_of;
 use crate::plan::facts::{FoundNamespace, KernelFacts, NamespaceFacts};
 use crate::plan::text::HostPath;
 use crate::policy::rules::{Found, FoundNamespaceOf};
@@ -36,7 +37,7 @@ pub fn facts(spec: &Spec) -> Result<Vec<NamespaceFacts>, ProbeError> {
             continue;
         }
         let wrong = |why| ProbeError::NamespacePath { path: path.clone(), why };
-        let kind = kind(given.typ()).ok_or_else(|| wrong("time namespaces are not joined yet"))?;
+        let kind = kind_of(given.typ());
         let text = path.to_str().ok_or_else(|| wrong("it is not UTF-8"))?;
         let path = HostPath::new(text).map_err(wrong)?;
         let found = look(kind, &path)?;
@@ -58,19 +59,6 @@ pub fn found(facts: &KernelFacts) -> Vec<FoundNamespaceOf> {
         },
     };
     facts.namespaces.iter().map(convert).collect()
-}
-
-fn kind(given: LinuxNamespaceType) -> Option<Namespace> {
-    match given {
-        LinuxNamespaceType::Pid => Some(Namespace::Pid),
-        LinuxNamespaceType::Network => Some(Namespace::Network),
-        LinuxNamespaceType::Mount => Some(Namespace::Mount),
-        LinuxNamespaceType::Ipc => Some(Namespace::Ipc),
-        LinuxNamespaceType::Uts => Some(Namespace::Uts),
-        LinuxNamespaceType::User => Some(Namespace::User),
-        LinuxNamespaceType::Cgroup => Some(Namespace::Cgroup),
-        LinuxNamespaceType::Time => None,
-    }
 }
 
 fn look(kind: Namespace, path: &HostPath) -> Result<FoundNamespace, ProbeError> {
@@ -131,8 +119,7 @@ fn own(kind: Namespace) -> Result<Identity, Errno> {
 
 fn other_kind(wanted: Namespace, is: i32) -> String {
     let known = Namespace::ALL.into_iter().find(|kind| kind.flag() == is);
-    // The only kind that no bundle can have here.
-    let is = known.map_or("time", Namespace::word);
+    let is = known.map_or("unknown", Namespace::word);
     format!("leads to a namespace that is not of the kind `{}` but `{is}`", wanted.word())
 }
 

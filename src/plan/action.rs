@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::cgroup::CgroupPlan;
 use super::mount::{Filesystem, MountAttributes};
+use super::task::{IoPriority, MemoryPolicy, Scheduler};
 pub use super::terms::{
-    CapabilitySets, Gate, IdMap, IdMapping, Limit, MountPoint, Namespace, Overlay, Place, Slot,
-    Track,
+    CapabilitySets, ClockOffset, ClockOffsets, Gate, IdMap, IdMapping, Limit, MountPoint,
+    Namespace, Overlay, Place, Slot, Track,
 };
 use super::text::{HostPath, RootedPath, Text};
 use crate::seccomp::Program;
@@ -41,6 +42,11 @@ pub enum Action {
         kind: Namespace,
         /// Where it is on the host.
         path: HostPath,
+    },
+    /// Gives the new process a time namespace whose clocks are shifted.
+    ShiftClocks {
+        /// How far.
+        offsets: ClockOffsets,
     },
     /// Looks the program up inside the root, so that a missing one fails `create`.
     CheckProgram,
@@ -145,6 +151,16 @@ pub enum Action {
         /// -1000 to 1000.
         score: i32,
     },
+    /// Sets how the process competes for processors.
+    SetScheduler {
+        /// Policy and parameters.
+        scheduler: Scheduler,
+    },
+    /// Sets how the process competes for input and output.
+    SetIoPriority {
+        /// Class and level.
+        priority: IoPriority,
+    },
     /// Makes every inherited mount private.
     MakeMountsPrivate,
     /// Enters a namespace that was opened before.
@@ -198,6 +214,16 @@ pub enum Action {
     SetUmask {
         /// Permission bits, at most 0777.
         mask: u32,
+    },
+    /// Sets on which memory nodes memory is taken.
+    SetMemoryPolicy {
+        /// Mode and nodes.
+        policy: MemoryPolicy,
+    },
+    /// Sets the execution domain.
+    SetPersonality {
+        /// `PER_*` of personality(2).
+        persona: u32,
     },
     /// Cuts the bounding set.
     LimitBounding {

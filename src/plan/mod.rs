@@ -14,6 +14,7 @@ pub mod mount;
 mod mounts;
 pub mod names;
 mod process;
+pub mod task;
 mod terms;
 pub mod text;
 

@@ -1,7 +1,8 @@
 //! What steps are called, and what they are done to, in the words that people read.
 
-use super::action::{Action, Limit, Namespace, Place};
+use super::action::{Action, ClockOffsets, Limit, Namespace, Place};
 use super::mount::{Filesystem, MountAttributes};
+use super::task;
 use crate::sys::flags::mount_attr;
 
 impl Action {
@@ -14,6 +15,7 @@ impl Action {
             Self::OpenRootfs { .. } => "rootfs.open",
             Self::MakeMountPoint { .. } => "rootfs.make-mount-point",
             Self::OpenNamespace { .. } => "ns.open",
+            Self::ShiftClocks { .. } => "ns.shift-clocks",
             Self::CheckProgram => "process.check-program",
             Self::Spawn { .. } => "process.spawn",
             Self::Await { .. } => "gate.await",
@@ -50,6 +52,10 @@ impl Action {
             Self::NewSession { .. } => "process.new-session",
             Self::SetLimit { .. } => "limit.set",
             Self::SetUmask { .. } => "process.set-umask",
+            Self::SetScheduler { .. } => "process.set-scheduler",
+            Self::SetIoPriority { .. } => "process.set-io-priority",
+            Self::SetMemoryPolicy { .. } => "process.set-memory-policy",
+            Self::SetPersonality { .. } => "process.set-personality",
             Self::LimitBounding { .. } => "caps.limit-bounding",
             Self::SetIds { .. } => "process.set-ids",
             Self::SetCapabilities { .. } => "caps.set",
@@ -80,6 +86,7 @@ impl Action {
                 words(namespaces)
             }
             Self::Await { gate } | Self::Open { gate } => format!("{gate:?}").to_lowercase(),
+            Self::ShiftClocks { offsets } => offset_words(offsets),
             Self::WriteIdMaps { ids } => match ids {
                 super::IdMap::OwnRange => "0-65535 to the range taken".to_owned(),
                 super::IdMap::Given { uids, gids } => {
@@ -113,6 +120,18 @@ impl Action {
                 }
             }
             Self::SetUmask { mask } => format!("{mask:04o}"),
+            Self::SetScheduler { scheduler } => word(&task::POLICIES, scheduler.policy),
+            Self::SetIoPriority { priority } => {
+                format!("{} {}", word(&task::CLASSES, priority.class.into()), priority.level)
+            }
+            Self::SetMemoryPolicy { policy } => word(&task::MODES, policy.mode & 0x1fff),
+            Self::SetPersonality { persona } => {
+                if *persona == 0 {
+                    "LINUX".to_owned()
+                } else {
+                    "LINUX32".to_owned()
+                }
+            }
             Self::LimitBounding { keep } => capability_words(*keep),
             Self::SetIds { uid, gid, groups } => format!("{uid}:{gid} {groups:?}"),
             Self::SetCapabilities { sets } => capability_words(sets.permitted),
@@ -141,6 +160,23 @@ impl Action {
             | Self::Execute => String::new(),
         }
     }
+}
+
+/// The word of a number; the number where there is none.
+fn word(words: &[&str], number: u32) -> String {
+    let index = usize::try_from(number).ok();
+    let word = index.and_then(|index| words.get(index));
+    word.map_or_else(|| number.to_string(), |word| (*word).to_owned())
+}
+
+fn offset_words(offsets: &ClockOffsets) -> String {
+    [("monotonic", offsets.monotonic), ("boottime", offsets.boottime)]
+        .into_iter()
+        .filter_map(|(clock, offset)| {
+            offset.map(|offset| format!("{clock} {}.{:09} s", offset.secs, offset.nanosecs))
+        })
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn words(namespaces: &[Namespace]) -> String {

@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use oci_spec::runtime::{Capabilities, LinuxCapabilities, Process};
+use oci_spec::runtime::{Capabilities, Linux, LinuxCapabilities, Process};
 
 use super::ProgramPlan;
 use super::action::{Action, CapabilitySets, Limit};
@@ -138,7 +138,7 @@ pub(super) fn resource_number(name: &str) -> Option<u32> {
 /// The last steps of init, from the end of its wait to the program. `execve` is the only
 /// system call after the filter.
 pub(super) fn last_steps(
-    process: &Process,
+    (process, linux): (&Process, Option<&Linux>),
     program: &ProgramPlan,
     sets: CapabilitySets,
     limits: Vec<Limit>,
@@ -149,7 +149,10 @@ pub(super) fn last_steps(
     let mut groups = vec![user.gid()];
     groups.extend(user.additional_gids().iter().flatten().filter(|gid| **gid != user.gid()));
     let mut steps: Vec<Asked> = Vec::with_capacity(limits.len() + 14);
-    steps.push((Action::SetUmask { mask: user.umask().unwrap_or(0o022) }, "/process/user/umask"));
+    if let Some(mask) = user.umask() {
+        steps.push((Action::SetUmask { mask }, "/process/user/umask"));
+    }
+    steps.extend(super::task::own_steps(linux));
     steps.push((Action::LimitBounding { keep: sets.bounding }, "/process/capabilities/bounding"));
     steps.push((Action::SetIds { uid: user.uid(), gid: user.gid(), groups }, "/process/user"));
     // Without no_new_privs the filter needs CAP_SYS_ADMIN; execve takes it away again.

@@ -56,12 +56,22 @@ pub enum Namespace {
     User,
     /// The root of the control groups seen.
     Cgroup,
+    /// Offsets of the monotonic and boot-time clocks.
+    Time,
 }
 
 impl Namespace {
     /// Every kind, in the order of the specification.
-    pub const ALL: [Self; 7] =
-        [Self::Pid, Self::Network, Self::Mount, Self::Ipc, Self::Uts, Self::User, Self::Cgroup];
+    pub const ALL: [Self; 8] = [
+        Self::Pid,
+        Self::Network,
+        Self::Mount,
+        Self::Ipc,
+        Self::Uts,
+        Self::User,
+        Self::Cgroup,
+        Self::Time,
+    ];
 
     /// The `CLONE_NEW*` flag.
     #[must_use]
@@ -75,6 +85,7 @@ impl Namespace {
             Self::Mount => ns::MOUNT,
             Self::User => ns::USER,
             Self::Cgroup => ns::CGROUP,
+            Self::Time => ns::TIME,
         }
     }
 
@@ -89,6 +100,7 @@ impl Namespace {
             Self::Mount => "mount",
             Self::User => "user",
             Self::Cgroup => "cgroup",
+            Self::Time => "time",
         }
     }
 
@@ -103,8 +115,29 @@ impl Namespace {
             Self::Mount => "mnt",
             Self::User => "user",
             Self::Cgroup => "cgroup",
+            Self::Time => "time",
         }
     }
+}
+
+/// How far the clocks of a time namespace are from the host's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockOffsets {
+    /// Of `CLOCK_MONOTONIC`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monotonic: Option<ClockOffset>,
+    /// Of `CLOCK_BOOTTIME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boottime: Option<ClockOffset>,
+}
+
+/// How far one clock is from the host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockOffset {
+    /// Whole seconds; negative ones turn it back.
+    pub secs: i64,
+    /// And so many nanoseconds more, less than a second.
+    pub nanosecs: u32,
 }
 
 /// How the place of a mount is looked up.

@@ -243,6 +243,12 @@ pub const CONTROLS: &[Control] = &[
         value: Force,
         reason: "device access is denied by the control group, too, where a node should ever appear",
     },
+    Control {
+        id: RuleId("task.no-realtime"),
+        line: 143,
+        value: Refuse,
+        reason: "what runs before everyone else takes processors and disks from the whole host",
+    },
 ];
 
 #[cfg(test)]

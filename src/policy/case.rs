@@ -3,7 +3,7 @@
 use oci_spec::runtime::Spec;
 
 use super::rules::HostView;
-use super::{Change, Refusal, RuleId, Value, control, place};
+use super::{Change, Policy, Refusal, RuleId, Value, control, place};
 
 /// A specification that is being judged, and what came of it so far.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub struct Case<'host> {
     pub spec: Spec,
     /// What is known of the host.
     pub host: &'host HostView,
+    /// What the policy file says.
+    pub policy: &'host Policy,
     /// Where memory is put for the workload to write to.
     pub scratch: Vec<String>,
     /// Whether the container gets a range of host ids of its own.
@@ -27,10 +29,11 @@ pub struct Case<'host> {
 impl<'host> Case<'host> {
     /// Takes a specification as the bundle has it.
     #[must_use]
-    pub fn new(spec: Spec, host: &'host HostView) -> Self {
+    pub fn new(spec: Spec, host: &'host HostView, policy: &'host Policy) -> Self {
         Self {
             spec,
             host,
+            policy,
             scratch: Vec::new(),
             own_range: false,
             pids_limit: None,

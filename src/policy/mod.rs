@@ -6,6 +6,7 @@
 
 mod builtin;
 mod case;
+mod host_table;
 mod parse;
 pub mod rules;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use builtin::CONTROLS;
 pub use case::Case;
+pub use host_table::HostTable;
 pub use parse::{PolicyError, parse};
 
 /// How much is held back.
@@ -87,11 +89,17 @@ pub struct Policy {
     pub level: Level,
     /// Where it was chosen: a file's path, or the built-in default.
     pub source: String,
+    /// What of the host's own a bundle may take.
+    pub host: HostTable,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { level: Level::Hardened, source: "built-in default".to_owned() }
+        Self {
+            level: Level::Hardened,
+            source: "built-in default".to_owned(),
+            host: HostTable::default(),
+        }
     }
 }
 
@@ -191,7 +199,7 @@ impl Judged {
 /// All refusals, not the first one.
 pub fn judge(policy: &Policy, spec: Spec, host: &rules::HostView) -> Result<Judged, Vec<Refusal>> {
     let as_written = (policy.level == Level::Audit).then(|| spec.clone());
-    let mut case = Case::new(spec, host);
+    let mut case = Case::new(spec, host, policy);
     rules::apply_all(&mut case);
     let Case { spec: changed, scratch, own_range, pids_limit, changes, refusals, .. } = case;
     match policy.level {

@@ -1,8 +1,8 @@
-//! A policy file to a policy. For now it chooses a level, and nothing else.
+//! A policy file to a policy: a level, and tables of what is allowed beside it.
 
 use serde::Deserialize;
 
-use super::{Level, Policy};
+use super::{HostTable, Level, Policy};
 
 /// Why a policy file is not one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +24,8 @@ pub enum PolicyError {
 #[serde(deny_unknown_fields)]
 struct Document {
     level: Level,
+    #[serde(default)]
+    host: HostTable,
 }
 
 /// Reads the text of the policy file `file`.
@@ -33,7 +35,9 @@ struct Document {
 /// policy that is not understood does not hold.
 pub fn parse(file: &str, text: &str) -> Result<Policy, PolicyError> {
     match toml::from_str::<Document>(text) {
-        Ok(document) => Ok(Policy { level: document.level, source: file.to_owned() }),
+        Ok(document) => {
+            Ok(Policy { level: document.level, source: file.to_owned(), host: document.host })
+        }
         Err(error) => {
             let at = error.span().map_or(0, |span| span.start);
             let before = text.get(..at).unwrap_or_default();

@@ -8,6 +8,7 @@
 mod linux;
 mod mounts;
 mod process;
+mod task;
 
 use std::fmt;
 

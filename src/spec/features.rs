@@ -61,7 +61,8 @@ pub const CAPABILITIES: &[&str] = &[
 ];
 
 /// Kinds of namespaces that a container can have of its own, in the order of the alphabet.
-pub const NAMESPACES: &[&str] = &["cgroup", "ipc", "mount", "network", "pid", "user", "uts"];
+pub const NAMESPACES: &[&str] =
+    &["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"];
 
 /// Actions of a seccomp profile that are compiled. `SCMP_ACT_NOTIFY` needs an agent.
 pub const SECCOMP_ACTIONS: &[&str] = &[

@@ -15,6 +15,7 @@ pub mod mount_options;
 pub mod paths;
 mod pointer;
 pub mod properties;
+pub mod ranges;
 mod walk;
 mod words;
 
@@ -269,7 +270,8 @@ fn syntax(error: &serde_json::Error, exceeded: Option<&'static str>) -> SpecErro
 }
 
 /// The slow way, taken when the types do not fit: finds the address of the value that does not,
-/// and leaves out what nobody will look at, such as another platform's section.
+/// and leaves out what nobody will look at, such as another platform's section. Here, too, words
+/// of the specification that the types spell in another way are given their spelling.
 fn explain<T: DeserializeOwned>(text: &str, findings: &Findings) -> Result<T, SpecError> {
     let mut tree: serde_json::Value =
         serde_json::from_str(text).map_err(|e| syntax(&e, findings.exceeded))?;
@@ -280,10 +282,29 @@ fn explain<T: DeserializeOwned>(text: &str, findings: &Findings) -> Result<T, Sp
             parent.remove(&name);
         }
     }
+    respell(&mut tree);
     serde_path_to_error::deserialize(tree).map_err(|error| SpecError::Property {
         at: Pointer::from(error.path()),
         what: shown(error.inner()),
     })
+}
+
+/// Flags of a scheduler: as the specification has them, and as the types do.
+const RESPELLED: [(&str, &str); 2] = [
+    ("SCHED_FLAG_RESET_ON_FORK", "SCHED_RESET_ON_FORK"),
+    ("SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_D_L_OVERRUN"),
+];
+
+fn respell(tree: &mut serde_json::Value) {
+    for at in ["/process/scheduler/flags", "/scheduler/flags"] {
+        let flags = tree.pointer_mut(at).and_then(|flags| flags.as_array_mut());
+        for flag in flags.into_iter().flatten() {
+            let found = RESPELLED.iter().find(|(word, _)| flag.as_str() == Some(word));
+            if let Some((_, spelled)) = found {
+                *flag = serde_json::Value::from(*spelled);
+            }
+        }
+    }
 }
 
 /// A parser's message without the place, which has its own fields; foreign text made harmless.

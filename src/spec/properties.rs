@@ -122,8 +122,8 @@ pub const PROCESS: Shape = Shape::Object(&[
     scalar("oomScoreAdj"),
     not_applied("apparmorProfile", Shape::Scalar, "casemate sets no AppArmor profile yet"),
     not_applied("selinuxLabel", Shape::Scalar, "casemate sets no SELinux label yet"),
-    not_applied("scheduler", SCHEDULER, "casemate sets no scheduling policy yet"),
-    not_applied("ioPriority", IO_PRIORITY, "casemate sets no I/O priority yet"),
+    applied("scheduler", SCHEDULER),
+    applied("ioPriority", IO_PRIORITY),
     applied(
         "execCPUAffinity",
         Shape::Object(&[
@@ -205,13 +205,13 @@ const LINUX: Shape = Shape::Object(&[
     applied("namespaces", Shape::List(&NAMESPACE)),
     applied("uidMappings", ID_MAPPINGS),
     applied("gidMappings", ID_MAPPINGS),
-    not_applied("timeOffsets", TIME_OFFSETS, "casemate makes no time namespace yet"),
+    applied("timeOffsets", TIME_OFFSETS),
     applied("devices", Shape::List(&DEVICE)),
     not_applied("netDevices", NET_DEVICES, "casemate moves no network devices yet"),
     scalar("cgroupsPath"),
     applied("resources", RESOURCES),
     not_applied("intelRdt", INTEL_RDT, "casemate joins no resctrl group yet"),
-    not_applied("memoryPolicy", MEMORY_POLICY, "casemate sets no NUMA memory policy yet"),
+    applied("memoryPolicy", MEMORY_POLICY),
     applied("sysctl", Shape::Map(&Shape::Scalar)),
     applied("seccomp", SECCOMP),
     scalar("rootfsPropagation").except(
@@ -221,13 +221,10 @@ const LINUX: Shape = Shape::Object(&[
     scalars("maskedPaths"),
     scalars("readonlyPaths"),
     not_applied("mountLabel", Shape::Scalar, "casemate sets no SELinux label yet"),
-    not_applied("personality", PERSONALITY, "casemate sets no execution domain yet"),
+    applied("personality", PERSONALITY),
 ]);
 
-const NAMESPACE: Shape = Shape::Object(&[
-    scalar("type").required().except(&["time"], "casemate makes no time namespace yet"),
-    scalar("path"),
-]);
+const NAMESPACE: Shape = Shape::Object(&[scalar("type").required(), scalar("path")]);
 
 const TIME_OFFSETS: Shape = Shape::Map(&Shape::Object(&[scalar("secs"), scalar("nanosecs")]));
 

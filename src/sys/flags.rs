@@ -50,4 +50,6 @@ pub mod ns {
     pub const USER: i32 = libc::CLONE_NEWUSER;
     /// The root of the control groups seen.
     pub const CGROUP: i32 = libc::CLONE_NEWCGROUP;
+    /// Offsets of the monotonic and boot-time clocks; for `unshare(2)` and `setns(2)`.
+    pub const TIME: i32 = libc::CLONE_NEWTIME;
 }

@@ -19,6 +19,7 @@ pub mod process;
 pub mod seccomp;
 pub mod socket;
 pub mod statmount;
+pub mod task;
 pub mod terminal;
 
 pub use nix::errno::Errno;

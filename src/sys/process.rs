@@ -65,10 +65,11 @@ pub fn set_uid(uid: u32) -> Result<()> {
     check(ret).map(drop)
 }
 
-/// Sets the mask of permission bits that new files do not get. Allocates nothing.
-pub fn set_umask(mask: u32) {
+/// Sets the mask of permission bits that new files do not get; gives the one before. Allocates
+/// nothing.
+pub fn set_umask(mask: u32) -> u32 {
     // SAFETY: an integer; the call cannot fail.
-    unsafe { libc::umask(mask) };
+    unsafe { libc::umask(mask) }
 }
 
 /// Starts a session without a controlling terminal. Allocates nothing.

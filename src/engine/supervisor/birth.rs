@@ -4,14 +4,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, OFlags};
 
-use super::{Child, Supervisor, write_file};
+use super::{Child, Supervisor, open_path, write_file};
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::engine::cause::Cause;
 use crate::engine::prepare::{self, Conversation, InitPlan, StartGate};
 use crate::engine::steps::rootfs;
 use crate::engine::wire::{self, Message};
 use crate::engine::{chain, spawn};
-use crate::plan::action::{IdMapping, MountPoint};
+use crate::plan::action::{ClockOffsets, IdMapping, MountPoint};
 use crate::plan::cgroup::CgroupPlan;
 use crate::plan::text::{HostPath, RootedPath};
 use crate::plan::{Action, Gate, IdMap, Namespace, Slot};
@@ -62,7 +62,8 @@ impl Supervisor<'_> {
             let detail = format!("{path} is not a {} namespace", kind.word());
             return Err(Cause::with_detail(Errno::EINVAL, detail));
         }
-        if self.plan.level == Level::Hardened.as_str() && is_own(opened.as_fd(), kind)? {
+        let matters = kind != Namespace::Time && self.plan.level == Level::Hardened.as_str();
+        if matters && is_own(opened.as_fd(), kind)? {
             let detail = format!("{path} has become the host's since it was looked at");
             return Err(Cause::with_detail(Errno::ESTALE, detail));
         }
@@ -71,6 +72,25 @@ impl Supervisor<'_> {
         let placed = fd::duplicate_above(opened.as_fd(), floor)?;
         self.namespaces.push((kind, placed));
         Ok(())
+    }
+
+    /// Makes a time namespace for the next child. Its clocks can be shifted as long as nobody is
+    /// in it, and a clone would enter one of its own at once.
+    pub(super) fn shift_clocks(&mut self, offsets: &ClockOffsets) -> Result<(), Cause> {
+        let time = Namespace::Time.flag();
+        self.own_time = Some(open_path(c"/proc/self/ns/time", OFlags::RDONLY)?);
+        ns::leave(time)?;
+        let lines: Vec<String> = [("monotonic", offsets.monotonic), ("boottime", offsets.boottime)]
+            .into_iter()
+            .filter_map(|(clock, offset)| {
+                offset.map(|offset| format!("{clock} {} {}\n", offset.secs, offset.nanosecs))
+            })
+            .collect();
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let own = open_path(c"/proc/self", OFlags::PATH | OFlags::DIRECTORY)?;
+        write_file(own.as_fd(), c"timens_offsets", lines.concat().as_bytes())
     }
 
     pub(super) fn spawn(&mut self, kinds: &[Namespace]) -> Result<(), Cause> {
@@ -88,10 +108,16 @@ impl Supervisor<'_> {
             // Joining one moves only the children: this process stays where it is.
             ns::enter(namespace.as_fd(), Namespace::Pid.flag())?;
         }
-        let plan = InitPlan::new(self.plan, theirs.as_fd(), start, &self.namespaces, self.request);
+        let mut plan =
+            InitPlan::new(self.plan, theirs.as_fd(), start, &self.namespaces, self.request);
+        plan.umask = self.umask;
         let leaf = self.cgroup.as_ref().map(Cgroup::leaf_fd);
         let flags = kinds.iter().fold(0, |flags, kind| flags | kind.flag());
         let (pid, process) = spawn::init(&plan, &ours, flags, leaf)?;
+        if let Some(own) = self.own_time.take() {
+            // Only init gets the new one; its end is noticed like any other's.
+            ns::enter(own.as_fd(), Namespace::Time.flag())?;
+        }
         let proc = match open_proc(pid) {
             Ok(proc) => proc,
             Err(error) => {

@@ -16,7 +16,7 @@ use crate::cgroup::Cgroup;
 use crate::plan::mount::Filesystem;
 use crate::plan::{Action, IdMap, LaunchPlan, Namespace, Slot, Step, StepId, Track};
 use crate::store::ranges::Range;
-use crate::sys::{Errno, fd, process};
+use crate::sys::{Errno, fd, process, task};
 
 /// The new process.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ struct Home {
 pub(super) struct Supervisor<'plan> {
     plan: &'plan LaunchPlan,
     request: &'plan Request<'plan>,
+    /// The caller's mask of permission bits, for the program.
+    umask: u32,
     slots: Vec<Option<OwnedFd>>,
     namespaces: Vec<(Namespace, OwnedFd)>,
     map: Option<&'plan IdMap>,
@@ -54,12 +56,14 @@ pub(super) struct Supervisor<'plan> {
     sysctl: Option<OwnedFd>,
     masks: attach::Masks,
     made: Vec<Made>,
+    /// This process's own time namespace, while its children get another one.
+    own_time: Option<OwnedFd>,
     /// What init reported when it was heard in passing.
     reported: Option<wire::Failure>,
 }
 
 impl<'plan> Supervisor<'plan> {
-    pub(super) fn new(plan: &'plan LaunchPlan, request: &'plan Request<'plan>) -> Self {
+    pub(super) fn new(plan: &'plan LaunchPlan, request: &'plan Request<'plan>, umask: u32) -> Self {
         let map = plan.steps.iter().find_map(|step| {
             let Action::WriteIdMaps { ids } = &step.action else { return None };
             Some(ids)
@@ -67,6 +71,7 @@ impl<'plan> Supervisor<'plan> {
         Self {
             plan,
             request,
+            umask,
             slots: Vec::new(),
             namespaces: Vec::new(),
             map,
@@ -80,6 +85,7 @@ impl<'plan> Supervisor<'plan> {
             sysctl: None,
             masks: attach::Masks::default(),
             made: Vec::new(),
+            own_time: None,
             reported: None,
         }
     }
@@ -166,6 +172,7 @@ impl<'plan> Supervisor<'plan> {
             }
             Action::MakeMountPoint { at, kind } => self.make_mount_point(at, kind),
             Action::OpenNamespace { kind, path } => self.open_namespace(*kind, path),
+            Action::ShiftClocks { offsets } => self.shift_clocks(offsets),
             Action::CheckProgram => self.check_program(),
             Action::Spawn { namespaces } => self.spawn(namespaces),
             Action::Await { gate } => self.await_gate(*gate),
@@ -211,6 +218,22 @@ impl<'plan> Supervisor<'plan> {
                 let proc = self.child()?.proc.as_fd();
                 write_file(proc, c"oom_score_adj", score.to_string().as_bytes())
             }
+            Action::SetScheduler { scheduler } => Ok(task::set_scheduler(
+                self.child()?.pid,
+                &task::Scheduler {
+                    policy: scheduler.policy,
+                    flags: scheduler.flags,
+                    nice: scheduler.nice,
+                    priority: scheduler.priority,
+                    runtime: scheduler.runtime,
+                    deadline: scheduler.deadline,
+                    period: scheduler.period,
+                },
+            )?),
+            Action::SetIoPriority { priority } => {
+                let pid = self.child()?.pid;
+                Ok(task::set_io_priority(pid, priority.class, priority.level)?)
+            }
             Action::MakeMountsPrivate
             | Action::JoinNamespace { .. }
             | Action::NewNamespaces { .. }
@@ -225,6 +248,8 @@ impl<'plan> Supervisor<'plan> {
             | Action::NewSession { .. }
             | Action::SetLimit { .. }
             | Action::SetUmask { .. }
+            | Action::SetMemoryPolicy { .. }
+            | Action::SetPersonality { .. }
             | Action::LimitBounding { .. }
             | Action::SetIds { .. }
             | Action::SetCapabilities { .. }

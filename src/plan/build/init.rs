@@ -35,7 +35,14 @@ impl Builder<'_> {
             let why = "a cgroup namespace begins where its maker is";
             self.builtin(track, Action::Await { gate: Gate::Cgroups }, why);
         }
-        for kind in [Namespace::Network, Namespace::Ipc, Namespace::Uts, Namespace::Cgroup] {
+        let joins = [
+            Namespace::Network,
+            Namespace::Ipc,
+            Namespace::Uts,
+            Namespace::Cgroup,
+            Namespace::Time,
+        ];
+        for kind in joins {
             if self.joined.contains(&kind) {
                 self.asked(track, Action::JoinNamespace { kind }, "/linux/namespaces");
             }

@@ -220,7 +220,8 @@ impl<'a> Builder<'a> {
         let slots = self.init_until_ready();
         self.supervise(&slots, &raised);
         let filter = self.inputs.filter.take();
-        let last = process::last_steps(self.process, &program, sets, limits, filter);
+        let who = (self.process, self.spec.linux().as_ref());
+        let last = process::last_steps(who, &program, sets, limits, filter);
         self.builtin(Track::Init, Action::AwaitStart, "created, not started");
         for (action, pointer) in last {
             self.last(action, pointer);
@@ -318,16 +319,16 @@ fn namespaces(spec: &Spec) -> (Vec<Namespace>, Vec<Namespace>) {
     let given = spec.linux().as_ref().and_then(|linux| linux.namespaces().clone());
     let (mut new, mut joined) = (Vec::new(), Vec::new());
     for namespace in given.unwrap_or_default() {
-        let Some(kind) = kind_of(namespace.typ()) else { continue };
+        let kind = kind_of(namespace.typ());
         if namespace.path().is_some() { joined.push(kind) } else { new.push(kind) }
     }
     (new, joined)
 }
 
-/// The kind of a namespace of the specification; `None` for time, which is refused before.
+/// The kind of a namespace of the specification.
 #[must_use]
-pub fn kind_of(typ: LinuxNamespaceType) -> Option<Namespace> {
-    Some(match typ {
+pub fn kind_of(typ: LinuxNamespaceType) -> Namespace {
+    match typ {
         LinuxNamespaceType::Pid => Namespace::Pid,
         LinuxNamespaceType::Network => Namespace::Network,
         LinuxNamespaceType::Ipc => Namespace::Ipc,
@@ -335,6 +336,6 @@ pub fn kind_of(typ: LinuxNamespaceType) -> Option<Namespace> {
         LinuxNamespaceType::Mount => Namespace::Mount,
         LinuxNamespaceType::User => Namespace::User,
         LinuxNamespaceType::Cgroup => Namespace::Cgroup,
-        LinuxNamespaceType::Time => return None,
-    })
+        LinuxNamespaceType::Time => Namespace::Time,
+    }
 }

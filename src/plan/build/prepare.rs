@@ -1,7 +1,10 @@
 //! What is prepared before the new process exists.
 
 use super::Builder;
-use crate::plan::action::{Action, Gate, IdMap, MountPoint, Namespace, Track};
+use crate::plan::action::{
+    Action, ClockOffset, ClockOffsets, Gate, IdMap, MountPoint, Namespace, Track,
+};
+use crate::plan::facts::FoundNamespace;
 use crate::plan::mounts::Wanted;
 use crate::plan::text::RootedPath;
 
@@ -18,9 +21,13 @@ impl Builder<'_> {
         self.mount_points();
         let facts = self.inputs.facts;
         for found in &facts.namespaces {
+            if let (Namespace::Time, FoundNamespace::Wrong(why)) = (found.kind, &found.found) {
+                self.fault("/linux/namespaces", format!("the path of `time` {why}"));
+            }
             let action = Action::OpenNamespace { kind: found.kind, path: found.path.clone() };
             self.asked(track, action, "/linux/namespaces");
         }
+        self.clocks();
         let births: Vec<_> = [Namespace::Mount, Namespace::Pid]
             .into_iter()
             .filter(|kind| self.has_new(*kind) || *kind == Namespace::Mount)
@@ -30,6 +37,22 @@ impl Builder<'_> {
             let why = "a cgroup namespace begins where its maker is";
             self.builtin(Track::Supervisor, Action::Open { gate: Gate::Cgroups }, why);
         }
+    }
+
+    fn clocks(&mut self) {
+        if !self.has_new(Namespace::Time) {
+            return;
+        }
+        let given = self.spec.linux().as_ref().and_then(|linux| linux.time_offsets().as_ref());
+        let offset = |clock: &str| {
+            let given = given?.get(clock)?;
+            Some(ClockOffset {
+                secs: given.secs().unwrap_or(0),
+                nanosecs: given.nanosecs().unwrap_or(0),
+            })
+        };
+        let offsets = ClockOffsets { monotonic: offset("monotonic"), boottime: offset("boottime") };
+        self.asked(Track::Prepare, Action::ShiftClocks { offsets }, "/linux/timeOffsets");
     }
 
     /// Mount points that the image may lack, made through the engine's own mount. Those below

@@ -7,6 +7,7 @@ use crate::plan::action::{Action, Gate, IdMap, Limit, Namespace, Place, Slot, Tr
 use crate::plan::facts::RootfsKind;
 use crate::plan::mount::{Filesystem, FsOption, MountAttributes};
 use crate::plan::mounts::Wanted;
+use crate::plan::task;
 use crate::plan::text::{RootedPath, Text};
 use crate::sys::flags::mount_attr;
 
@@ -80,6 +81,14 @@ impl Builder<'_> {
         }
         if let Some(score) = self.process.oom_score_adj() {
             self.asked(track, Action::SetOomScore { score }, "/process/oomScoreAdj");
+        }
+        if let Some(asked) = self.process.io_priority() {
+            let priority = task::io_priority(asked);
+            self.asked(track, Action::SetIoPriority { priority }, "/process/ioPriority");
+        }
+        if let Some(asked) = self.process.scheduler() {
+            let scheduler = task::scheduler(asked);
+            self.asked(track, Action::SetScheduler { scheduler }, "/process/scheduler");
         }
     }
 

@@ -5,6 +5,7 @@ mod kernel;
 mod mounts;
 mod namespaces;
 mod privileges;
+mod task;
 
 use std::path::PathBuf;
 
@@ -53,4 +54,5 @@ pub fn apply_all(case: &mut Case<'_>) {
     mounts::apply(case);
     devices::apply(case);
     kernel::apply(case);
+    task::apply(case);
 }

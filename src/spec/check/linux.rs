@@ -39,6 +39,7 @@ pub(super) fn check(report: &mut Report, linux: &Linux) {
     if let Some(word) = linux.rootfs_propagation() {
         check_propagation(report, word);
     }
+    super::task::linux(report, linux);
     for (at, list) in [
         ("/linux/maskedPaths", linux.masked_paths()),
         ("/linux/readonlyPaths", linux.readonly_paths()),

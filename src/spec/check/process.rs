@@ -27,6 +27,12 @@ pub(super) fn check(report: &mut Report, at: &Pointer, process: &Process) {
         let what = format!("not from -1000 to 1000: {score}");
         report.say(at.clone().key("oomScoreAdj"), what);
     }
+    if let Some(asked) = process.scheduler() {
+        super::task::scheduler(report, &at.clone().key("scheduler"), asked);
+    }
+    if let Some(asked) = process.io_priority() {
+        super::task::io_priority(report, &at.clone().key("ioPriority"), asked);
+    }
     if let Some(size) = process.console_size() {
         for (name, value) in [("height", size.height()), ("width", size.width())] {
             if value > MAX_CONSOLE {

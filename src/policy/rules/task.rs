@@ -1,0 +1,45 @@
+//! How the kernel treats the process: not before everyone else.
+
+use oci_spec::runtime::{IOPriorityClass, LinuxSchedulerPolicy, Process};
+
+use crate::policy::{Case, RuleId};
+
+const NO_REALTIME: RuleId = RuleId("task.no-realtime");
+
+const HINT: &str = "leave it out, or let an administrator set `realtime` in the table `[host]` of the \
+                    policy";
+
+pub(super) fn apply(case: &mut Case<'_>) {
+    if case.policy.host.realtime {
+        return;
+    }
+    let Some(process) = case.spec.process().clone() else { return };
+    scheduler(case, &process);
+    io_priority(case, &process);
+}
+
+fn scheduler(case: &mut Case<'_>, process: &Process) {
+    let Some(asked) = process.scheduler() else { return };
+    match asked.policy() {
+        LinuxSchedulerPolicy::SchedFifo
+        | LinuxSchedulerPolicy::SchedRr
+        | LinuxSchedulerPolicy::SchedDeadline => {
+            let why = format!("is {}", asked.policy());
+            case.refuse(NO_REALTIME, "/process/scheduler/policy", why, HINT);
+        }
+        LinuxSchedulerPolicy::SchedOther
+        | LinuxSchedulerPolicy::SchedBatch
+        | LinuxSchedulerPolicy::SchedIso
+        | LinuxSchedulerPolicy::SchedIdle => {}
+    }
+    if let Some(nice) = asked.nice().filter(|nice| *nice < 0) {
+        case.refuse(NO_REALTIME, "/process/scheduler/nice", format!("is {nice}"), HINT);
+    }
+}
+
+fn io_priority(case: &mut Case<'_>, process: &Process) {
+    let class = process.io_priority().as_ref().map(|asked| asked.class());
+    if class == Some(IOPriorityClass::IoprioClassRt) {
+        case.refuse(NO_REALTIME, "/process/ioPriority/class", "is IOPRIO_CLASS_RT", HINT);
+    }
+}
