@@ -2,15 +2,7 @@
 
 use std::fmt;
 
-/// Error numbers that rules use; the same on every architecture that there are tables for.
-pub(crate) mod errno {
-    pub(crate) const EPERM: u16 = 1;
-    pub(crate) const ENOSYS: u16 = 38;
-    pub(crate) const EPROTONOSUPPORT: u16 = 93;
-    pub(crate) const EAFNOSUPPORT: u16 = 97;
-    /// The largest number that the kernel hands to a caller.
-    pub(crate) const MAX: u32 = 4095;
-}
+use super::errno;
 
 /// The answer of a filter to one call.
 ///
@@ -104,11 +96,10 @@ impl fmt::Display for Action {
             Self::KillThread => f.write_str("kill the thread"),
             Self::Trap => f.write_str("trap"),
             Self::Errno(0) => f.write_str("pretend success"),
-            Self::Errno(errno::EPERM) => f.write_str("fail with EPERM"),
-            Self::Errno(errno::ENOSYS) => f.write_str("fail with ENOSYS"),
-            Self::Errno(errno::EPROTONOSUPPORT) => f.write_str("fail with EPROTONOSUPPORT"),
-            Self::Errno(errno::EAFNOSUPPORT) => f.write_str("fail with EAFNOSUPPORT"),
-            Self::Errno(number) => write!(f, "fail with errno {number}"),
+            Self::Errno(number) => match errno::name(*number) {
+                Some(name) => write!(f, "fail with {name}"),
+                None => write!(f, "fail with errno {number}"),
+            },
             Self::Notify => f.write_str("ask the listener"),
             Self::Trace(message) => write!(f, "ask the tracer ({message})"),
             Self::Log => f.write_str("allow and log"),

@@ -9,8 +9,9 @@ use std::cmp::Reverse;
 
 use super::Baseline;
 use super::abi::Abi;
-use super::action::{Action, errno};
+use super::action::Action;
 use super::condition::{Test, Width};
+use super::errno;
 use super::error::{SeccompError, Warning};
 use super::multiplex;
 use super::profile::{Profile, Rule, rule_pointer};

@@ -4,13 +4,15 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::action::{Action, errno};
+use super::action::Action;
 use super::baseline::Part;
 use super::compile::emit;
 use super::condition::Test;
+use super::errno;
 use super::interpret::{Call, interpret};
+use super::paths::reached;
 use super::profile::rule_pointer;
-use super::resolve::{Chain, Entry, NO_X32, Origin, Resolved, Ruling, resolve};
+use super::resolve::{Chain, Origin, Resolved, Ruling, resolve};
 use super::table::{by_number, lookup};
 use super::{Abi, Request, SeccompError};
 
@@ -62,7 +64,7 @@ pub fn explain(request: &Request<'_>, name: &str) -> Result<Option<Explanation>,
     let Some(resolved) = resolve(request, &mut Vec::new())? else { return Ok(None) };
     let abis = request.native.family().iter().map(|abi| {
         let number = row.number(*abi);
-        let chain = number.map(|number| decision(&resolved, *abi, number));
+        let chain = number.map(|number| resolved.decision(*abi, number));
         let cases = chain.map_or(Vec::new(), |chain| cases(&resolved, &chain));
         AbiExplanation { abi: abi.to_string(), number, cases }
     });
@@ -104,24 +106,16 @@ pub fn judge(request: &Request<'_>, call: &Call) -> Result<Option<Judgement>, Se
     }))
 }
 
-fn decision(resolved: &Resolved, abi: Abi, number: u32) -> Chain {
-    let fixed = |otherwise| Chain { arms: Vec::new(), otherwise };
-    match resolved.abis.iter().find(|rules| rules.abi == abi).map(|rules| rules.entry(number)) {
-        Some(Entry::Fixed(ruling)) => fixed(ruling),
-        Some(Entry::Chain(place)) => {
-            resolved.chains.get(place).cloned().unwrap_or_else(|| fixed(super::resolve::FOREIGN))
-        }
-        None if abi == Abi::X32 => fixed(NO_X32),
-        None => fixed(super::resolve::FOREIGN),
-    }
-}
-
-fn cases(resolved: &Resolved, chain: &Chain) -> Vec<Case> {
-    let arms = chain.arms.iter().map(|arm| {
+/// The answers of a decision in order, without those that no call gets.
+pub(crate) fn cases(resolved: &Resolved, chain: &Chain) -> Vec<Case> {
+    let all = || (vec![true; chain.arms.len()], true);
+    let (arms, past) = reached(chain).unwrap_or_else(|_| all());
+    let arms = chain.arms.iter().zip(arms).filter(|(_, reached)| *reached).map(|(arm, _)| {
         let when = arm.tests.iter().map(Test::to_string).collect();
         case(resolved, when, arm.ruling)
     });
-    arms.chain([case(resolved, Vec::new(), chain.otherwise)]).collect()
+    let last = past.then(|| case(resolved, Vec::new(), chain.otherwise));
+    arms.chain(last).collect()
 }
 
 fn case(resolved: &Resolved, when: Vec<String>, ruling: Ruling) -> Case {

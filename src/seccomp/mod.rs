@@ -9,17 +9,23 @@ mod abi;
 mod action;
 mod assign;
 mod baseline;
+mod compare;
 mod compile;
 mod condition;
 mod disassemble;
+mod errno;
 mod error;
 mod explain;
 mod graph;
 mod interpret;
 mod multiplex;
+mod names;
+mod paths;
 mod profile;
 mod program;
 mod resolve;
+mod settle;
+mod solve;
 mod table;
 
 #[cfg(test)]
@@ -30,11 +36,14 @@ use oci_spec::runtime::LinuxSeccomp;
 pub use abi::Abi;
 pub use action::Action;
 pub use baseline::{BaselineRule, SetIdBits, baseline_rule, baseline_rules};
+pub use compare::{AbiDifference, CallDifference, Change, Comparison, Example, NAMELESS, compare};
 pub use disassemble::{Line, disassemble};
 pub use error::{SeccompError, Warning};
 pub use explain::{AbiExplanation, Case, Explanation, Judgement, explain, judge};
 pub use interpret::{Call, Fault, interpret};
+pub use names::{Meant, is_call, meant, suggest};
 pub use program::{Instruction, Program, flag};
+pub use settle::{Circumstances, SettleError, Settled, settle};
 pub use table::Version;
 
 /// What to compile.

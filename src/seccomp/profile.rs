@@ -8,7 +8,8 @@ use oci_spec::runtime::{
 };
 
 use super::abi::Abi;
-use super::action::{Action, errno};
+use super::action::Action;
+use super::errno;
 use super::error::{SeccompError, Warning};
 use super::program::flag;
 use super::table::{Row, lookup};

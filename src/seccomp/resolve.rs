@@ -4,10 +4,11 @@
 //! without any program, and the tests hold every program against it.
 
 use super::abi::{Abi, X32_BIT};
-use super::action::{Action, errno};
+use super::action::Action;
 use super::assign::Sheets;
 use super::baseline::{BaselineRule, Part, SetIdBits, baseline_rules, check_waivers};
 use super::condition::Test;
+use super::errno;
 use super::error::{SeccompError, Warning};
 use super::interpret::Call;
 use super::profile::{self, Profile};
@@ -167,6 +168,37 @@ impl Resolved {
                 Some(chain) => chain.judge(&call.args),
                 None => FOREIGN,
             },
+        }
+    }
+
+    /// A filter that lets everything of every interface through.
+    pub(crate) fn allowing(native: Abi) -> Self {
+        let beyond = Ruling { action: Action::Allow, origin: Origin::Default };
+        let rules = |abi: &Abi| AbiRules { abi: *abi, blocks: Vec::new(), beyond };
+        Self {
+            abis: native.family().iter().map(rules).collect(),
+            chains: Vec::new(),
+            flags: 0,
+            vintage: None,
+            denials: Vec::new(),
+        }
+    }
+
+    /// Whether calls of the interface are decided one by one.
+    pub(crate) fn serves(&self, abi: Abi) -> bool {
+        self.abis.iter().any(|rules| rules.abi == abi)
+    }
+
+    /// What becomes of the calls of a number.
+    pub(crate) fn decision(&self, abi: Abi, number: u32) -> Chain {
+        let fixed = |otherwise| Chain { arms: Vec::new(), otherwise };
+        match self.abis.iter().find(|rules| rules.abi == abi).map(|rules| rules.entry(number)) {
+            Some(Entry::Fixed(ruling)) => fixed(ruling),
+            Some(Entry::Chain(place)) => {
+                self.chains.get(place).cloned().unwrap_or_else(|| fixed(FOREIGN))
+            }
+            None if abi == Abi::X32 => fixed(NO_X32),
+            None => fixed(FOREIGN),
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod check;
 pub mod default;
+pub mod engine_profile;
 pub mod features;
 pub mod id;
 pub mod mount_options;

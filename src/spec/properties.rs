@@ -7,6 +7,10 @@
 //!
 //! Reference: runtime-spec, `config.md` and `config-linux.md`.
 
+mod engine_profile;
+
+pub use engine_profile::ENGINE_PROFILE;
+
 /// What becomes of a property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {

@@ -21,6 +21,21 @@ pub struct Version {
     patch: u8,
 }
 
+impl Version {
+    /// Reads `MAJOR.MINOR`, with a patch level and anything that is no digit after it, as
+    /// uname(2) has it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let mut parts = text.get(..end)?.split('.');
+        let mut part = || parts.next().filter(|part| !part.is_empty());
+        let (major, minor) = (part()?.parse().ok()?, part()?.parse().ok()?);
+        // Stable kernels have had patch levels above 255: all that matters here is which is newer.
+        let patch = part().and_then(|part| part.parse::<u32>().ok()).unwrap_or_default();
+        Some(Self { major, minor, patch: u8::try_from(patch).unwrap_or(u8::MAX) })
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)?;
@@ -196,6 +211,18 @@ mod tests {
         assert_eq!(number("clone3", Abi::Riscv64), Some(435));
         assert_eq!(number("open", Abi::Aarch64), None);
         assert_eq!(by_number(Abi::X86_64, 257).unwrap().name, "openat");
+    }
+
+    #[test]
+    fn versions_are_read_as_the_kernel_writes_them() {
+        let read = |text| Version::parse(text).map(|version| version.to_string());
+
+        assert_eq!(read("6.18.0-rc1+"), Some("6.18".to_owned()));
+        assert_eq!(read("4.19.325-amd64"), Some("4.19.255".to_owned()));
+        assert_eq!(read("5.10"), Some("5.10".to_owned()));
+        for nothing in ["", "6", "6.", "six.one", "1000.1"] {
+            assert_eq!(read(nothing), None, "{nothing}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::support::*;
-use crate::seccomp::action::errno;
+use crate::seccomp::errno;
 use crate::seccomp::{
     Abi, Action, Baseline, Listener, Request, SetIdBits, Warning, baseline_rules, compile, flag,
 };

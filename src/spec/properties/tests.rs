@@ -16,6 +16,7 @@ fn no_object_names_a_property_twice_and_none_has_more_than_the_walk_can_count() 
         }
     }
     see(&CONFIG);
+    see(&ENGINE_PROFILE);
 }
 
 #[test]
