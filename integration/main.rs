@@ -33,6 +33,8 @@ mod rootfs;
 #[cfg(test)]
 mod seccomp_compiler;
 #[cfg(test)]
+mod seccomp_notify;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod terminal;

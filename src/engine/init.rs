@@ -134,7 +134,9 @@ fn perform(init: &mut Init<'_>, action: &Action) -> Result<()> {
         | Action::RaiseLimit { .. }
         | Action::SetOomScore { .. }
         | Action::SetScheduler { .. }
-        | Action::SetIoPriority { .. } => Err(Errno::EOPNOTSUPP),
+        | Action::SetIoPriority { .. }
+        | Action::WatchInit
+        | Action::HandOver { .. } => Err(Errno::EOPNOTSUPP),
     }
 }
 

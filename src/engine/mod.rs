@@ -8,6 +8,7 @@ mod prepare;
 mod program;
 pub mod protect;
 mod spawn;
+mod start;
 mod steps;
 mod supervisor;
 mod terminal;
@@ -15,6 +16,8 @@ pub mod wire;
 
 use std::error::Error;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+pub use start::{Attendant, Nobody, Waiting, start};
 
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::plan::{Action, LaunchPlan, Origin, Step, StepId};
@@ -33,7 +36,7 @@ pub struct Request<'a> {
     /// The host's control groups.
     pub hierarchies: &'a Hierarchies,
     /// The socket that a created container waits on. Without one, init waits for
-    /// [`Launched::start`].
+    /// [`start`].
     pub listener: Option<BorrowedFd<'a>>,
     /// Where the master of a terminal is sent.
     pub console: Option<BorrowedFd<'a>>,
@@ -73,6 +76,20 @@ pub enum LaunchError {
     /// Init is gone; nothing more is known.
     #[error("the new process ended before it became the program")]
     Gone,
+
+    /// Whoever answers what the filter asks did not let init become the program.
+    #[error(
+        "seccomp: its `execve` was held up by the filter, and no answer came within {seconds} \
+         seconds"
+    )]
+    Unanswered {
+        /// How long was waited.
+        seconds: u64,
+    },
+
+    /// What the filter asks can be answered no longer.
+    #[error("seccomp: {0}")]
+    Attendant(String),
 
     /// The conversation with init broke.
     #[error("talking to the new process: {0}")]
@@ -213,14 +230,6 @@ pub fn launch(plan: &LaunchPlan, request: &Request<'_>) -> Result<Launched, Laun
 }
 
 impl Launched {
-    /// Lets init go on, and waits until it has become the program.
-    ///
-    /// # Errors
-    /// The step of init that failed.
-    pub fn start(&self, plan: &LaunchPlan) -> Result<(), LaunchError> {
-        start(self.socket.as_fd(), plan)
-    }
-
     /// Leaves init to the `start` command, once the container is recorded.
     ///
     /// # Errors
@@ -244,27 +253,6 @@ impl Launched {
         let _ = self.cgroup.remove(request.hierarchies);
         if let (Some(range), Some(ranges)) = (self.range, request.ranges) {
             let _ = ranges.release(range, &request.owner);
-        }
-    }
-}
-
-/// Lets the init at the other end of `socket` go on, and waits until it has become the program.
-///
-/// # Errors
-/// The step of init that failed.
-pub fn start(socket: BorrowedFd<'_>, plan: &LaunchPlan) -> Result<(), LaunchError> {
-    let is_gone = match wire::say_go(socket) {
-        Ok(()) => false,
-        // What it said before it ended can still be heard.
-        Err(Errno::EPIPE) => true,
-        Err(error) => return Err(LaunchError::Conversation(error)),
-    };
-    loop {
-        match wire::hear(socket).map_err(LaunchError::Conversation)? {
-            wire::Message::Gone if is_gone => return Err(LaunchError::Gone),
-            wire::Message::Gone => return Ok(()),
-            wire::Message::Failed(failure) => return Err(LaunchError::reported(plan, failure)),
-            wire::Message::Opened(_) => {}
         }
     }
 }

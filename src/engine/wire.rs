@@ -38,13 +38,23 @@ fn gate_number(gate: Gate) -> u32 {
         Gate::IdMaps => 0x1_0002,
         Gate::Namespaces => 0x1_0003,
         Gate::Ready => 0x1_0004,
+        Gate::Filter => 0x1_0005,
+        Gate::Watched => 0x1_0006,
     }
 }
 
 fn gate_of(number: u32) -> Option<Gate> {
-    [Gate::Cgroups, Gate::UserNamespace, Gate::IdMaps, Gate::Namespaces, Gate::Ready]
-        .into_iter()
-        .find(|gate| gate_number(*gate) == number)
+    [
+        Gate::Cgroups,
+        Gate::UserNamespace,
+        Gate::IdMaps,
+        Gate::Namespaces,
+        Gate::Ready,
+        Gate::Filter,
+        Gate::Watched,
+    ]
+    .into_iter()
+    .find(|gate| gate_number(*gate) == number)
 }
 
 fn encode(first: u32, second: i32) -> [u8; 8] {

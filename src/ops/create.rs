@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::prepare::{self, Prepared};
 use super::relay::Relay;
-use super::{Context, OpsError, RANGES, Result, record, terminal};
+use super::{Context, OpsError, RANGES, Result, attend, record, terminal};
 use crate::audit::EventKind;
 use crate::engine::{self, LaunchError, Launched, Request};
 use crate::plan::Action;
@@ -97,6 +97,7 @@ pub(super) fn make(context: &Context, request: &CreateRequest, way: Way) -> Resu
         .map_err(|error| OpsError::failed(doing.as_str(), error.to_string()))?;
     let prepared = prepare::prepare(context, &doing, &request.bundle)
         .inspect_err(|error| record::refused(&id, error))?;
+    attend::check(&doing, &prepared.plan)?;
     engine::protect::continue_read_only(&prepared.plan, preserve).map_err(|error| {
         OpsError::failed(doing.as_str(), format!("hide its own file: {error:?}"))
     })?;

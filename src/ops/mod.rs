@@ -1,9 +1,11 @@
 //! One file per operation: the only place where the pure core meets the shell.
 
+mod attend;
 mod create;
 mod delete;
 mod error;
 mod explain;
+mod filter;
 mod kill;
 mod list;
 mod pid_file;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Spec;
 
-use super::{Context, OpsError, Result};
+use super::{Context, OpsError, Result, filter};
 use crate::audit::DEFAULT_FILE;
 use crate::cgroup::Hierarchies;
 use crate::host::bundle::Bundle;
@@ -16,7 +16,6 @@ use crate::plan::facts::KernelFacts;
 use crate::plan::{self, LaunchPlan};
 use crate::policy::rules::HostView;
 use crate::policy::{self, Judged, Level, Policy};
-use crate::seccomp::{self, Abi, Baseline, Compiled, SetIdBits};
 use crate::spec::{self, Config};
 
 /// A bundle that was judged, and what will be done with it.
@@ -58,7 +57,7 @@ pub(super) fn prepare(context: &Context, doing: &str, bundle: &Path) -> Result<P
     let hierarchies = Hierarchies::open().map_err(|error| OpsError::because(doing, &error))?;
     let mut notes = Vec::new();
     let cgroup = cgroup_plan(doing, &judged, &hierarchies, &mut notes)?;
-    let filter = filter(doing, &judged, &mut notes)?;
+    let filter = filter::build(doing, &judged, &mut notes)?;
     let rootfs = facts.rootfs.path.as_str().to_owned();
     let joins_v1 = cgroup.settings.iter().filter(|setting| !setting.is_default).any(|setting| {
         matches!(cgroup::choose(setting, hierarchies.facts()), Some(cgroup::Chosen::V1 { .. }))
@@ -68,7 +67,8 @@ pub(super) fn prepare(context: &Context, doing: &str, bundle: &Path) -> Result<P
         judged: &judged,
         facts: &facts,
         cgroup,
-        filter,
+        filter: filter.program,
+        listener: filter.listener,
         bundle: bundle_path,
         joins_v1,
         notes,
@@ -160,29 +160,4 @@ fn cgroup_plan(
         plan.notes.iter().chain(&degraded).map(|note| format!("{}: {}", note.at, note.why)),
     );
     Ok(plan)
-}
-
-fn filter(
-    doing: &str,
-    judged: &Judged,
-    notes: &mut Vec<String>,
-) -> Result<Option<seccomp::Program>> {
-    let profile = judged.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
-    let native = Abi::native().ok_or_else(|| {
-        OpsError::failed(doing, "seccomp: there is no table of system calls for this processor")
-    })?;
-    let mut request = seccomp::Request::new(profile, native);
-    match judged.level {
-        Level::Audit => request.baseline = Baseline::Off,
-        // Whatever is writable: which mount a file lies on is nothing a filter can see.
-        Level::Hardened => request.set_id_bits = SetIdBits::Denied,
-    }
-    let compiled = seccomp::compile(&request).map_err(|error| {
-        OpsError::failed(doing, format!("config.json {error}"))
-            .fact("undone", "nothing was created")
-    })?;
-    Ok(compiled.map(|Compiled { program, warnings, .. }| {
-        notes.extend(warnings.iter().map(ToString::to_string));
-        program
-    }))
 }

@@ -4,8 +4,9 @@ use std::os::fd::AsFd;
 
 use super::create::{self, Made, Way, launch_error};
 use super::relay::Relay;
-use super::{Context, CreateRequest, OpsError, Result, record, signals};
+use super::{Context, CreateRequest, OpsError, Result, attend, record, signals};
 use crate::audit::EventKind;
+use crate::engine;
 use crate::sys::process;
 
 /// What `run` is asked for beyond `create`.
@@ -36,7 +37,10 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<u8> {
             return Err(OpsError::failed(doing, format!("receive the terminal: {error:?}")));
         }
     };
-    if let Err(error) = made.launched.start(&made.prepared.plan) {
+    let mut attendant = attend::attendant(&made.prepared.plan, &made.record);
+    let started = engine::start(made.launched.waiting(), &made.prepared.plan, attendant.as_mut());
+    drop(attendant);
+    if let Err(error) = started {
         let error = launch_error(&doing, &error);
         let id = made.entry.id().clone();
         record::failed(&id, &made.prepared.plan, &made.prepared.digest, &error);

@@ -3,9 +3,9 @@
 use std::os::fd::AsFd;
 
 use super::create::launch_error;
-use super::{Context, OpsError, Result, record};
+use super::{Context, OpsError, Result, attend, record};
 use crate::audit::EventKind;
-use crate::engine;
+use crate::engine::{self, Waiting};
 use crate::plan::LaunchPlan;
 use crate::store::{START_SOCKET, Status};
 use crate::sys::socket;
@@ -35,7 +35,13 @@ pub fn start(context: &Context, id: &str) -> Result<()> {
     })?;
     // From here on it counts as running: a second start finds no socket.
     entry.unlink_start_socket().map_err(|error| super::stored(&doing, &error))?;
-    engine::start(socket.as_fd(), &plan).map_err(|error| launch_error(&doing, &error))?;
+    let process = record.process.and_then(|process| Some((process, process.open().ok()??)));
+    let Some((id_of, process)) = process else {
+        return Err(OpsError::failed(doing, "the waiting init is gone"));
+    };
+    let mut attendant = attend::attendant(&plan, &record);
+    let init = Waiting { socket: socket.as_fd(), pid: id_of.pid(), process: process.as_fd() };
+    engine::start(init, &plan, attendant.as_mut()).map_err(|error| launch_error(&doing, &error))?;
     record::event(EventKind::Started, &id, &plan, &record.plan_digest);
     Ok(())
 }

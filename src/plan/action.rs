@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::CgroupPlan;
+use super::listener::Listener;
 use super::mount::{Filesystem, MountAttributes};
 use super::task::{IoPriority, MemoryPolicy, Scheduler};
 pub use super::terms::{
@@ -264,4 +265,11 @@ pub enum Action {
     },
     /// Becomes the program.
     Execute,
+    /// Watches init from outside, so that the filter's listener is seen.
+    WatchInit,
+    /// Takes the filter's listener from init, and gives it to who answers.
+    HandOver {
+        /// Who answers.
+        to: Listener,
+    },
 }

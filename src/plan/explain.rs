@@ -40,6 +40,7 @@ fn track(track: Track) -> &'static str {
         Track::Prepare => "prepare",
         Track::Supervisor => "supervisor",
         Track::Init => "init",
+        Track::Starter => "starter",
     }
 }
 

@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod explain;
 pub mod facts;
 pub mod gates;
+pub mod listener;
 pub mod mount;
 mod mounts;
 pub mod names;

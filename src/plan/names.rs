@@ -66,6 +66,8 @@ impl Action {
             Self::CloseDescriptors => "process.close-descriptors",
             Self::LoadFilter { .. } => "seccomp.load",
             Self::Execute => "process.execute",
+            Self::WatchInit => "seccomp.watch-init",
+            Self::HandOver { .. } => "seccomp.hand-over",
         }
     }
 
@@ -136,6 +138,7 @@ impl Action {
             Self::SetIds { uid, gid, groups } => format!("{uid}:{gid} {groups:?}"),
             Self::SetCapabilities { sets } => capability_words(sets.permitted),
             Self::ChangeDirectory { to } => to.to_string(),
+            Self::HandOver { to } => format!("to {to}"),
             Self::LoadFilter { program } => {
                 format!("{} instructions", program.instructions.len())
             }
@@ -157,7 +160,8 @@ impl Action {
             | Self::ResetSignals
             | Self::FindProgram
             | Self::CloseDescriptors
-            | Self::Execute => String::new(),
+            | Self::Execute
+            | Self::WatchInit => String::new(),
         }
     }
 }

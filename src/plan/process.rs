@@ -6,7 +6,7 @@ use std::str::FromStr;
 use oci_spec::runtime::{Capabilities, Linux, LinuxCapabilities, Process};
 
 use super::ProgramPlan;
-use super::action::{Action, CapabilitySets, Limit};
+use super::action::{Action, CapabilitySets, Gate, Limit};
 use super::build::PlanError;
 use super::facts::KernelFacts;
 use super::text::Text;
@@ -174,6 +174,10 @@ pub(super) fn last_steps(
     steps.push((Action::ResetSignals, ""));
     steps.push((Action::CloseDescriptors, ""));
     if let Some(program) = filter {
+        if program.flags & crate::seccomp::flag::NEW_LISTENER != 0 {
+            steps.push((Action::Open { gate: Gate::Filter }, "/linux/seccomp"));
+            steps.push((Action::Await { gate: Gate::Watched }, "/linux/seccomp"));
+        }
         steps.push((Action::LoadFilter { program }, "/linux/seccomp"));
     }
     steps.push((Action::Execute, "/process/args"));

@@ -14,6 +14,8 @@ pub enum Track {
     Supervisor,
     /// The new process.
     Init,
+    /// Whoever lets the new process go on: the caller itself, or the `start` command.
+    Starter,
 }
 
 /// A point that one track waits at until the other has reached it.
@@ -30,6 +32,10 @@ pub enum Gate {
     Namespaces,
     /// Init has nothing left to do before `start`.
     Ready,
+    /// Init has nothing left to do but to load its filter.
+    Filter,
+    /// The filter's listener will be seen.
+    Watched,
 }
 
 /// A place for something that cannot be known beforehand: filled by one step, read by a later

@@ -249,6 +249,12 @@ pub const CONTROLS: &[Control] = &[
         value: Refuse,
         reason: "what runs before everyone else takes processors and disks from the whole host",
     },
+    Control {
+        id: RuleId("seccomp.listener"),
+        line: 147,
+        value: Refuse,
+        reason: "an agent answers for the kernel, with the rights of the host: the administrator names it",
+    },
 ];
 
 #[cfg(test)]

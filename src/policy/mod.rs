@@ -9,6 +9,7 @@ mod case;
 mod host_table;
 mod parse;
 pub mod rules;
+pub mod seccomp;
 
 use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ pub use builtin::CONTROLS;
 pub use case::Case;
 pub use host_table::HostTable;
 pub use parse::{PolicyError, parse};
+pub use seccomp::SeccompPolicy;
 
 /// How much is held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +93,8 @@ pub struct Policy {
     pub source: String,
     /// What of the host's own a bundle may take.
     pub host: HostTable,
+    /// Its table `[seccomp]`.
+    pub seccomp: SeccompPolicy,
 }
 
 impl Default for Policy {
@@ -99,6 +103,7 @@ impl Default for Policy {
             level: Level::Hardened,
             source: "built-in default".to_owned(),
             host: HostTable::default(),
+            seccomp: SeccompPolicy::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{HostTable, Level, Policy};
+use super::{HostTable, Level, Policy, SeccompPolicy};
 
 /// Why a policy file is not one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +26,8 @@ struct Document {
     level: Level,
     #[serde(default)]
     host: HostTable,
+    #[serde(default)]
+    seccomp: SeccompPolicy,
 }
 
 /// Reads the text of the policy file `file`.
@@ -35,9 +37,12 @@ struct Document {
 /// policy that is not understood does not hold.
 pub fn parse(file: &str, text: &str) -> Result<Policy, PolicyError> {
     match toml::from_str::<Document>(text) {
-        Ok(document) => {
-            Ok(Policy { level: document.level, source: file.to_owned(), host: document.host })
-        }
+        Ok(document) => Ok(Policy {
+            level: document.level,
+            source: file.to_owned(),
+            host: document.host,
+            seccomp: document.seccomp,
+        }),
         Err(error) => {
             let at = error.span().map_or(0, |span| span.start);
             let before = text.get(..at).unwrap_or_default();

@@ -9,10 +9,10 @@ use super::program::Program;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SeccompError {
-    /// A rule asks a supervisor, and there is none.
-    #[error("{at}: asks a listener to decide, which is not supported")]
+    /// A rule asks an agent, and there is none.
+    #[error("{at}: asks an agent to decide, and /linux/seccomp/listenerPath names none")]
     Listener {
-        /// The action or the listener's property.
+        /// The action.
         at: String,
     },
 

@@ -66,9 +66,6 @@ pub(crate) fn check(
     request: &Request<'_>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Profile, SeccompError> {
-    if request.listener == Listener::None {
-        refuse_listener(seccomp)?;
-    }
     let default = action(seccomp.default_action(), seccomp.default_errno_ret(), || {
         (format!("{ROOT}/defaultAction"), format!("{ROOT}/defaultErrnoRet"))
     })?;
@@ -82,17 +79,6 @@ pub(crate) fn check(
         return Err(SeccompError::Listener { at: format!("{ROOT}/defaultAction") });
     }
     Ok(Profile { default, abis: abis(seccomp, request.native), rules, flags })
-}
-
-fn refuse_listener(seccomp: &LinuxSeccomp) -> Result<(), SeccompError> {
-    let given = [
-        (seccomp.listener_path().is_some(), "listenerPath"),
-        (seccomp.listener_metadata().is_some(), "listenerMetadata"),
-    ];
-    match given.iter().find(|(given, _)| *given) {
-        Some((_, name)) => Err(SeccompError::Listener { at: format!("{ROOT}/{name}") }),
-        None => Ok(()),
-    }
 }
 
 fn abis(seccomp: &LinuxSeccomp, native: Abi) -> Vec<Abi> {

@@ -64,7 +64,7 @@ pub const CAPABILITIES: &[&str] = &[
 pub const NAMESPACES: &[&str] =
     &["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"];
 
-/// Actions of a seccomp profile that are compiled. `SCMP_ACT_NOTIFY` needs an agent.
+/// Actions of a seccomp profile that are compiled.
 pub const SECCOMP_ACTIONS: &[&str] = &[
     "SCMP_ACT_ALLOW",
     "SCMP_ACT_ERRNO",
@@ -72,6 +72,7 @@ pub const SECCOMP_ACTIONS: &[&str] = &[
     "SCMP_ACT_KILL_PROCESS",
     "SCMP_ACT_KILL_THREAD",
     "SCMP_ACT_LOG",
+    "SCMP_ACT_NOTIFY",
     "SCMP_ACT_TRACE",
     "SCMP_ACT_TRAP",
 ];
@@ -91,17 +92,13 @@ pub const SECCOMP_OPERATORS: &[&str] = &[
 pub const SECCOMP_ARCHS: &[&str] =
     &["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_X32", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64"];
 
-/// Flags of a seccomp profile that are recognised.
+/// Flags of a seccomp profile that are recognised, and applied. Waiting is for notifications alone.
 pub const SECCOMP_FLAGS: &[&str] = &[
     "SECCOMP_FILTER_FLAG_LOG",
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
     "SECCOMP_FILTER_FLAG_TSYNC",
     "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
 ];
-
-/// Flags of a seccomp profile that are applied. Waiting is for notifications alone.
-pub const SECCOMP_FLAGS_APPLIED: &[&str] =
-    &["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"];
 
 /// The document.
 #[must_use]
@@ -127,7 +124,7 @@ pub fn document() -> Value {
                 "operators": SECCOMP_OPERATORS,
                 "archs": SECCOMP_ARCHS,
                 "knownFlags": SECCOMP_FLAGS,
-                "supportedFlags": SECCOMP_FLAGS_APPLIED,
+                "supportedFlags": SECCOMP_FLAGS,
             },
             "apparmor": { "enabled": false },
             "selinux": { "enabled": false },

@@ -336,15 +336,13 @@ const NETWORK: Shape =
 const INTERFACE_PRIORITY: Shape =
     Shape::Object(&[scalar("name").required(), scalar("priority").required()]);
 
-const NO_NOTIFY: &str = "casemate connects no seccomp agent yet";
-
 const SECCOMP: Shape = Shape::Object(&[
     scalar("defaultAction").required(),
     scalar("defaultErrnoRet"),
     scalars("architectures"),
     scalars("flags"),
-    not_applied("listenerPath", Shape::Scalar, NO_NOTIFY),
-    not_applied("listenerMetadata", Shape::Scalar, NO_NOTIFY),
+    scalar("listenerPath"),
+    scalar("listenerMetadata"),
     applied("syscalls", Shape::List(&SYSCALL)),
 ]);
 
@@ -353,6 +351,8 @@ const SYSCALL: Shape = Shape::Object(&[
     scalar("action").required(),
     scalar("errnoRet"),
     applied("args", Shape::List(&SYSCALL_ARG)),
+    // No property of the specification, but of the engines' own profiles, and nothing to apply.
+    scalar("comment"),
 ]);
 
 const SYSCALL_ARG: Shape = Shape::Object(&[

@@ -214,8 +214,6 @@ fn a_flag_of_a_scheduler_is_spelled_as_the_specification_spells_it() {
 fn a_property_deep_inside_is_refused_by_its_own_address() {
     let hooks = json!({"prestart": [{"path": "/bin/true"}], "poststop": [], "poststart": null});
     assert_eq!(refused(&with("/hooks", hooks)), ["/hooks/prestart"]);
-    let seccomp = json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/x"});
-    assert_eq!(refused(&with("/linux/seccomp", seccomp)), ["/linux/seccomp/listenerPath"]);
     let map = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
     let mounts = json!([{"destination": "/x", "uidMappings": map, "gidMappings": map}]);
     assert_eq!(

@@ -14,6 +14,7 @@ pub mod fd;
 pub mod flags;
 pub mod mount;
 pub mod net;
+pub mod notify;
 pub mod ns;
 pub mod process;
 pub mod seccomp;
@@ -21,6 +22,7 @@ pub mod socket;
 pub mod statmount;
 pub mod task;
 pub mod terminal;
+pub mod trace;
 
 pub use nix::errno::Errno;
 

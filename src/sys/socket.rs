@@ -4,7 +4,9 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
+use rustix::net::sockopt::Timeout;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
@@ -134,18 +136,61 @@ pub fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd> {
     }
 }
 
+/// Connects to the stream socket at `path` on the host, which may take this long to accept, and
+/// as long again for each message.
+///
+/// # Errors
+/// As [`connect_stream`]; `EAGAIN` when it took longer.
+///
+/// Reference: socket(7), `SO_SNDTIMEO`.
+pub fn connect_stream_within(path: &Path, patience: Duration) -> Result<OwnedFd> {
+    let socket = stream()?;
+    rustix::net::sockopt::set_socket_timeout(&socket, Timeout::Send, Some(patience))
+        .map_err(errno)?;
+    let address = SocketAddrUnix::new(path).map_err(errno)?;
+    rustix::net::connect(&socket, &address).map_err(errno)?;
+    Ok(socket)
+}
+
+/// Sends all of `message` on a stream, and a descriptor with its first part.
+///
+/// # Errors
+/// `EPIPE` when the other side is gone, `EAGAIN` when it took too long.
+pub fn send_all_with_fd(
+    socket: BorrowedFd<'_>,
+    message: &[u8],
+    passed: BorrowedFd<'_>,
+) -> Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let fds = [passed];
+    if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
+        return Err(Errno::ENOBUFS);
+    }
+    let data = [IoSlice::new(message)];
+    let mut sent =
+        rustix::net::sendmsg(socket, &data, &mut control, SendFlags::NOSIGNAL).map_err(errno)?;
+    while let Some(rest) = message.get(sent..).filter(|rest| !rest.is_empty()) {
+        match rustix::net::send(socket, rest, SendFlags::NOSIGNAL) {
+            Ok(more) => sent = sent.saturating_add(more),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(errno(error)),
+        }
+    }
+    Ok(())
+}
+
+fn stream() -> Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(errno)
+}
+
 /// Connects to the stream socket at `path` on the host, as engines offer for a terminal.
 ///
 /// # Errors
 /// `ENOENT`, `ECONNREFUSED`, `ENAMETOOLONG` above 107 bytes.
 pub fn connect_stream(path: &Path) -> Result<OwnedFd> {
-    let socket = rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .map_err(errno)?;
+    let socket = stream()?;
     let address = SocketAddrUnix::new(path).map_err(errno)?;
     rustix::net::connect(&socket, &address).map_err(errno)?;
     Ok(socket)

@@ -93,7 +93,8 @@ impl<'plan> Supervisor<'plan> {
     /// Carries out every step that is not init's; on failure takes all of it back.
     pub(super) fn run(mut self) -> Result<Launched, LaunchError> {
         let plan = self.plan;
-        for (id, step) in plan.numbered().filter(|(_, step)| step.track != Track::Init) {
+        let ours = |track| matches!(track, Track::Prepare | Track::Supervisor);
+        for (id, step) in plan.numbered().filter(|(_, step)| ours(step.track)) {
             #[cfg(feature = "fault")]
             if super::fault::skips(step.action.name()) {
                 continue;
@@ -259,7 +260,9 @@ impl<'plan> Supervisor<'plan> {
             | Action::FindProgram
             | Action::CloseDescriptors
             | Action::LoadFilter { .. }
-            | Action::Execute => Err(Errno::EOPNOTSUPP.into()),
+            | Action::Execute
+            | Action::WatchInit
+            | Action::HandOver { .. } => Err(Errno::EOPNOTSUPP.into()),
         }
     }
 

@@ -10,9 +10,10 @@ mod supervise;
 
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 
-use super::action::{Action, IdMap, IdMapping, Namespace, Slot, Track};
+use super::action::{Action, Gate, IdMap, IdMapping, Namespace, Slot, Track};
 use super::cgroup::CgroupPlan;
 use super::facts::KernelFacts;
+use super::listener::Listener;
 use super::mount::{Filesystem, MountAttributes};
 use super::mounts::{self, Setting, Wanted};
 use super::text::{RootedPath, Text};
@@ -32,6 +33,8 @@ pub struct Inputs<'a> {
     pub cgroup: CgroupPlan,
     /// The seccomp filter; `None` only where the level allows none.
     pub filter: Option<Program>,
+    /// Who answers the calls that the filter holds up, if it does.
+    pub listener: Option<Listener>,
     /// The bundle's absolute path.
     pub bundle: &'a str,
     /// Whether a limit is held by a hierarchy of cgroup v1, which a process joins only after
@@ -226,6 +229,9 @@ impl<'a> Builder<'a> {
         for (action, pointer) in last {
             self.last(action, pointer);
         }
+        if let Some(to) = self.inputs.listener.take() {
+            self.hand_over(to);
+        }
         if !self.errors.is_empty() {
             return Err(self.errors);
         }
@@ -248,13 +254,27 @@ impl<'a> Builder<'a> {
 
     /// A last step of init. The filter is the policy's work where the policy holds.
     fn last(&mut self, action: Action, pointer: &str) {
-        if matches!(action, Action::LoadFilter { .. }) && self.hardened() {
+        if matches!(action, Action::Open { .. } | Action::Await { .. }) {
+            self.builtin(Track::Init, action, "the filter has a listener, which is taken outside");
+        } else if matches!(action, Action::LoadFilter { .. }) && self.hardened() {
             self.push(Track::Init, action, Self::rule("seccomp.baseline"));
         } else if pointer.is_empty() {
             self.builtin(Track::Init, action, "nothing of the caller's is inherited");
         } else {
             self.asked(Track::Init, action, pointer);
         }
+    }
+
+    /// What is done beside init by whoever lets it go on. The listener is taken from outside: the
+    /// filter need not permit init anything for it.
+    fn hand_over(&mut self, to: Listener) {
+        let track = Track::Starter;
+        let why = "only now, so that nothing else of it is slowed down";
+        self.builtin(track, Action::Await { gate: Gate::Filter }, why);
+        self.builtin(track, Action::WatchInit, "its listener is closed when it is the program");
+        let why = "the filter is loaded under our eyes";
+        self.builtin(track, Action::Open { gate: Gate::Watched }, why);
+        self.asked(track, Action::HandOver { to }, "/linux/seccomp");
     }
 
     /// Every id of the process must exist inside.

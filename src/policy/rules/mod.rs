@@ -55,4 +55,5 @@ pub fn apply_all(case: &mut Case<'_>) {
     devices::apply(case);
     kernel::apply(case);
     task::apply(case);
+    crate::policy::seccomp::apply(case);
 }

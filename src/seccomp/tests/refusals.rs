@@ -103,7 +103,7 @@ fn rules_that_contradict_each_other_are_refused() {
 
 #[test]
 fn asking_a_listener_is_refused_while_there_is_none() {
-    let asks = ": asks a listener to decide, which is not supported";
+    let asks = ": asks an agent to decide, and /linux/seccomp/listenerPath names none";
 
     assert_eq!(
         refused(r#"{"names": ["read"], "action": "SCMP_ACT_NOTIFY"}"#),
@@ -113,10 +113,13 @@ fn asking_a_listener_is_refused_while_there_is_none() {
         error(r#"{"defaultAction": "SCMP_ACT_NOTIFY"}"#),
         format!("/linux/seccomp/defaultAction{asks}")
     );
-    assert_eq!(
-        error(r#"{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/agent.sock"}"#),
-        format!("/linux/seccomp/listenerPath{asks}")
-    );
+}
+
+#[test]
+fn a_listener_that_nothing_asks_is_ignored() {
+    let json = r#"{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/agent.sock"}"#;
+
+    assert_eq!(compiled(&standing(&profile(json))).program.flags, 0);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{
     Linux, LinuxDevice, LinuxDeviceType, LinuxIdMapping, LinuxNamespace, LinuxNamespaceType,
+    LinuxSeccomp,
 };
 
 use super::process::NO_ID;
@@ -36,6 +37,9 @@ pub(super) fn check(report: &mut Report, linux: &Linux) {
     if let Some(path) = linux.cgroups_path() {
         check_cgroups_path(report, &path.to_string_lossy());
     }
+    if let Some(seccomp) = linux.seccomp() {
+        check_listener(report, seccomp);
+    }
     if let Some(word) = linux.rootfs_propagation() {
         check_propagation(report, word);
     }
@@ -49,6 +53,25 @@ pub(super) fn check(report: &mut Report, linux: &Linux) {
                 report.say(Pointer::of(at).index(i), format!("not absolute: {}", Quoted(path)));
             }
         }
+    }
+}
+
+fn check_listener(report: &mut Report, seccomp: &LinuxSeccomp) {
+    let at = |key| Pointer::of("/linux/seccomp").key(key);
+    match seccomp.listener_path() {
+        Some(path) if !path.is_absolute() => {
+            report.say(
+                at("listenerPath"),
+                format!("not absolute: {}", Quoted(&path.to_string_lossy())),
+            );
+        }
+        None if seccomp.listener_metadata().is_some() => {
+            report.say(
+                at("listenerMetadata"),
+                "is for an agent, and listenerPath names none".to_owned(),
+            );
+        }
+        Some(_) | None => {}
     }
 }
 

@@ -1,0 +1,254 @@
+//! A filter that asks an agent of the host's: `SCMP_ACT_NOTIFY`, `listenerPath`.
+
+mod agent;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use casemate::sys::notify::{Answer, Notification};
+use serde_json::{Value, json};
+
+use crate::support::{Bundle, Runtime, Snapshot};
+use agent::Agent;
+
+const ENOSPC: u16 = 28;
+
+/// mkdir(2) fails as if the disk were full; all else is made.
+fn full_disk(asked: &Notification) -> Answer {
+    if asked.nr == 83 { Answer::Fail(ENOSPC) } else { Answer::Continue }
+}
+
+fn everything(_: &Notification) -> Answer {
+    Answer::Continue
+}
+
+fn asking(names: &[&str], socket: &Path) -> Value {
+    json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "architectures": ["SCMP_ARCH_X86_64"],
+        "listenerPath": socket,
+        "listenerMetadata": "of a test",
+        "syscalls": [{"names": names, "action": "SCMP_ACT_NOTIFY"}],
+    })
+}
+
+/// A runtime whose policy names the agent.
+fn trusting(bundle: &Bundle, socket: &Path) -> Runtime {
+    let text = format!("level = \"hardened\"\n[seccomp]\nlisteners = [{socket:?}]\n");
+    let file = bundle.dir().join("policy.toml");
+    fs::write(&file, text).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    Runtime::new().with_global("--policy").with_global(file)
+}
+
+fn socket_of(bundle: &Bundle) -> PathBuf {
+    bundle.dir().join("agent.sock")
+}
+
+#[test]
+fn an_agent_answers_for_the_kernel_and_is_told_for_whom() {
+    let bundle = Bundle::new();
+    let agent = Agent::new(bundle.dir(), full_disk);
+    let bundle = bundle
+        .set("/annotations/org.example", json!("here"))
+        .set("/linux/seccomp", asking(&["mkdir"], agent.socket()))
+        .shell("mkdir /tmp/x; echo $?");
+    let runtime = trusting(&bundle, agent.socket());
+
+    let ran = runtime.run(&bundle);
+
+    assert_eq!(ran.stdout, "1\n");
+    assert!(ran.stderr.contains("No space left on device"), "{ran:?}");
+    let told = agent.told();
+    assert_eq!(told["fds"], json!(["seccompFd"]));
+    assert_eq!(told["metadata"], "of a test");
+    assert_eq!(told["ociVersion"], "1.0.2");
+    assert_eq!(told["state"]["id"], bundle.id());
+    assert_eq!(told["state"]["status"], "created");
+    assert_eq!(told["state"]["bundle"], bundle.dir().to_str().unwrap());
+    assert_eq!(told["state"]["annotations"]["org.example"], "here");
+    assert_eq!(told["state"]["pid"], told["pid"]);
+}
+
+#[test]
+fn the_start_command_hands_the_listener_over_too() {
+    let bundle = Bundle::new();
+    let agent = Agent::new(bundle.dir(), full_disk);
+    let bundle = bundle
+        .set("/linux/seccomp", asking(&["mkdir", "execve", "write", "close"], agent.socket()))
+        .shell("mkdir /tmp/x 2>&1; exec sleep 60");
+    let runtime = trusting(&bundle, agent.socket());
+
+    let created = runtime.create(&bundle);
+    runtime.start(&bundle).ok();
+
+    created.wait_for("No space left on device");
+    let told = agent.told();
+    assert_eq!(told["pid"], runtime.state(&bundle)["pid"]);
+    assert_eq!(runtime.state(&bundle)["status"], "running");
+}
+
+#[test]
+fn everything_may_be_asked_and_the_baseline_still_stands() {
+    let bundle = Bundle::new();
+    let agent = Agent::new(bundle.dir(), everything);
+    let asks_all = json!({
+        "defaultAction": "SCMP_ACT_NOTIFY",
+        "listenerPath": agent.socket(),
+        "flags": ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", "SECCOMP_FILTER_FLAG_TSYNC"],
+    });
+    let bundle = bundle
+        .set("/linux/seccomp", asks_all)
+        .shell("echo made; unshare -U true 2>&1; chroot / true 2>&1");
+    let runtime = trusting(&bundle, agent.socket());
+
+    let said = runtime.run(&bundle).stdout;
+
+    assert!(said.starts_with("made\n"), "{said}");
+    assert_eq!(said.matches("Operation not permitted").count(), 2, "{said}");
+}
+
+#[test]
+fn an_agent_that_is_gone_fails_every_call_it_would_have_answered() {
+    fn dies(asked: &Notification) -> Answer {
+        assert_ne!(asked.nr, 83, "a test's agent dies of this");
+        Answer::Continue
+    }
+    let bundle = Bundle::new();
+    let agent = Agent::new(bundle.dir(), dies);
+    let bundle = bundle
+        .set("/linux/seccomp", asking(&["mkdir"], agent.socket()))
+        .shell("mkdir /tmp/x; mkdir /tmp/x; ls /tmp");
+    let runtime = trusting(&bundle, agent.socket());
+
+    let ran = runtime.run(&bundle);
+
+    assert_eq!(ran.stdout, "");
+    assert_eq!(ran.stderr.matches("Function not implemented").count(), 2, "{ran:?}");
+}
+
+#[test]
+fn a_missing_agent_fails_create_before_anything_exists() {
+    let bundle = Bundle::new();
+    let socket = socket_of(&bundle);
+    let bundle = bundle.set("/linux/seccomp", asking(&["mkdir"], &socket));
+    let runtime = trusting(&bundle, &socket);
+    let before = Snapshot::take(&runtime, &[bundle.id()]);
+
+    for said in [runtime.create(&bundle).failed(1), runtime.run(&bundle).failed(1)] {
+        assert!(said.contains("/linux/seccomp/listenerPath"), "{said}");
+        assert!(said.contains(socket.to_str().unwrap()), "{said}");
+    }
+    before.assert_unchanged();
+}
+
+#[test]
+fn an_agent_that_ended_after_create_fails_start_and_the_container_is_dead() {
+    let bundle = Bundle::new();
+    let socket = socket_of(&bundle);
+    let listening = UnixListener::bind(&socket).unwrap();
+    let bundle =
+        bundle.set("/linux/seccomp", asking(&["mkdir"], &socket)).shell("echo ran; sleep 60");
+    let runtime = trusting(&bundle, &socket);
+
+    let created = runtime.create(&bundle);
+    drop(listening);
+    let said = runtime.start(&bundle).failed(1);
+
+    assert!(said.contains("`seccomp.hand-over` failed: "), "{said}");
+    assert!(said.contains("connect to the seccomp agent at"), "{said}");
+    assert!(said.contains("ECONNREFUSED"), "{said}");
+    runtime.wait_status(&bundle, "stopped");
+    assert_eq!(created.printed(), "");
+    runtime.delete(&bundle).ok();
+}
+
+#[test]
+fn an_agent_that_accepts_nobody_is_waited_for_five_seconds() {
+    let bundle = Bundle::new();
+    let socket = socket_of(&bundle);
+    let listening = UnixListener::bind(&socket).unwrap();
+    let bundle = bundle.set("/linux/seccomp", asking(&["mkdir"], &socket));
+    let runtime = trusting(&bundle, &socket);
+    let before = Snapshot::take(&runtime, &[bundle.id()]);
+    // As many as it queues.
+    rustix::net::listen(&listening, 0).unwrap();
+    let _queued = UnixStream::connect(&socket).unwrap();
+
+    let begun = Instant::now();
+    let said = runtime.run(&bundle).failed(1);
+
+    assert!(said.contains("not within 5 seconds"), "{said}");
+    assert!(begun.elapsed() < Duration::from_secs(8));
+    before.assert_unchanged();
+}
+
+#[test]
+fn an_agent_that_never_answers_cannot_hang_start() {
+    let bundle = Bundle::new();
+    let socket = socket_of(&bundle);
+    let _mute = UnixListener::bind(&socket).unwrap();
+    let bundle = bundle.set("/linux/seccomp", asking(&["execve"], &socket)).shell("echo ran");
+    let runtime = trusting(&bundle, &socket);
+    let before = Snapshot::take(&runtime, &[bundle.id()]);
+
+    let ran = runtime.run(&bundle);
+
+    assert_eq!(ran.stdout, "");
+    let said = ran.failed(1);
+    assert!(said.contains("no answer came within 10 seconds"), "{said}");
+    before.assert_unchanged();
+}
+
+#[test]
+fn an_agent_that_the_policy_does_not_name_is_refused() {
+    let bundle = Bundle::new();
+    let agent = Agent::new(bundle.dir(), everything);
+    let bundle = bundle.set("/linux/seccomp", asking(&["mkdir"], agent.socket()));
+    let before = Snapshot::take(&Runtime::new(), &[bundle.id()]);
+
+    for runtime in [Runtime::new(), trusting(&bundle, Path::new("/run/another.sock"))] {
+        let said = runtime.run(&bundle).failed(3);
+
+        assert!(said.contains("refused by rule `seccomp.listener`"), "{said}");
+        assert!(said.contains("hint: add "), "{said}");
+    }
+    before.assert_unchanged();
+}
+
+#[cfg(feature = "fault")]
+#[test]
+fn every_step_of_the_hand_over_can_fail_and_leaves_nothing_behind() {
+    let bundle = Bundle::new();
+    let agent = Agent::new(bundle.dir(), everything);
+    let bundle = bundle.set("/linux/seccomp", asking(&["mkdir"], agent.socket())).shell("echo ran");
+    let runtime = trusting(&bundle, agent.socket());
+    let before = Snapshot::take(&runtime, &[bundle.id()]);
+    let dir = bundle.dir().to_str().unwrap();
+    let explained = runtime.call(["explain", "--json", "--bundle", dir]).ok();
+    let explained: Value = serde_json::from_str(&explained).unwrap();
+    let steps = explained["plan"]["steps"].as_array().unwrap();
+    let last = steps.iter().position(|step| step["action"]["do"] == "close-descriptors").unwrap();
+    assert_eq!(steps.len() - last, 9, "{steps:#?}");
+
+    for number in last + 1..=steps.len() {
+        let mut command = runtime.command(["run", "--bundle", dir, bundle.id()]);
+        command.env("CASEMATE_FAULT", number.to_string());
+        let ran = runtime.finish(command);
+
+        assert_eq!(ran.stdout, "", "step {number}");
+        let said = ran.failed(1);
+        assert!(said.contains(&format!("step {number} `")), "step {number}: {said}");
+        before.assert_unchanged();
+    }
+
+    // Without a filter there is no listener, and without a listener no program.
+    let mut command = runtime.command(["run", "--bundle", dir, bundle.id()]);
+    command.env("CASEMATE_SKIP", "seccomp.load");
+    let said = runtime.finish(command).failed(1);
+    assert!(said.contains("it becomes the program without a filter"), "{said}");
+    before.assert_unchanged();
+}

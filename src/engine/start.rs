@@ -1,0 +1,310 @@
+//! Lets init go on, and, where its filter has a listener, takes that from it on the way.
+//!
+//! Nothing may follow the filter but `execve`, which closes the listener: so it is taken from
+//! outside, while init stands at the end of seccomp(2) under trace. If this process dies then,
+//! init dies with it; if anything fails, it is killed: no call is ever left without an answer
+//! and taken for one that was permitted.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use super::cause::Cause;
+use super::{LaunchError, wire};
+use crate::plan::{Action, Gate, LaunchPlan, Track};
+use crate::sys::{Errno, fd, process, trace};
+
+/// How long init may take to load its filter, and whoever answers to let it become the program.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An init that waits for `start`.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting<'fd> {
+    /// The conversation with it.
+    pub socket: BorrowedFd<'fd>,
+    /// Its process id.
+    pub pid: i32,
+    /// Refers to it even after its id is used again.
+    pub process: BorrowedFd<'fd>,
+}
+
+/// Whoever sees to it that the calls which the filter holds up are answered.
+pub trait Attendant {
+    /// Takes the listener: from now on its calls are answered, here or elsewhere.
+    ///
+    /// # Errors
+    /// Why not, as a clause. Init is killed.
+    fn take(&mut self, listener: OwnedFd) -> Result<(), String>;
+
+    /// Is readable when there is something for [`Attendant::serve`] to do; `None`: never.
+    fn waiting(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Answers what waits, without waiting itself.
+    ///
+    /// # Errors
+    /// Why not, as a clause. Init is killed.
+    fn serve(&mut self) -> Result<(), String>;
+}
+
+/// Where no filter asks.
+#[derive(Debug)]
+pub struct Nobody;
+
+impl Attendant for Nobody {
+    fn take(&mut self, _: OwnedFd) -> Result<(), String> {
+        Err("nobody answers what the filter asks".to_owned())
+    }
+
+    fn waiting(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn serve(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Lets init go on, and waits until it has become the program.
+///
+/// # Errors
+/// The step that failed, of init or beside it. Then init has ended, or is killed.
+pub fn start(
+    init: Waiting<'_>,
+    plan: &LaunchPlan,
+    attendant: &mut dyn Attendant,
+) -> Result<(), LaunchError> {
+    match wire::say_go(init.socket) {
+        Ok(()) => {}
+        // What it said before it ended can still be heard.
+        Err(Errno::EPIPE) => return Err(ended(init, plan)),
+        Err(error) => return Err(LaunchError::Conversation(error)),
+    }
+    let watched = plan.track(Track::Starter).next().is_some();
+    let started = beside(init, plan, attendant).and_then(|()| {
+        let deadline = watched.then(|| Instant::now() + PATIENCE);
+        until_program(init, plan, attendant, deadline)
+    });
+    if started.is_err() && watched {
+        // Best effort: it may have ended by itself.
+        let _ = process::signal(init.process, libc::SIGKILL);
+    }
+    started
+}
+
+/// Carries out the steps of the starter.
+fn beside(
+    init: Waiting<'_>,
+    plan: &LaunchPlan,
+    attendant: &mut dyn Attendant,
+) -> Result<(), LaunchError> {
+    for (id, step) in plan.track(Track::Starter) {
+        let fail = |cause| LaunchError::step(id, step, cause);
+        fault(id).map_err(|errno| fail(errno.into()))?;
+        match perform(init, &step.action, attendant).map_err(fail)? {
+            Outcome::Done => {}
+            Outcome::Failed(failure) => return Err(LaunchError::reported(plan, failure)),
+            Outcome::Gone => return Err(ended(init, plan)),
+            // It says itself why.
+            Outcome::NoFilter => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// Why init has ended, if it said so.
+fn ended(init: Waiting<'_>, plan: &LaunchPlan) -> LaunchError {
+    loop {
+        match wire::hear(init.socket) {
+            Ok(wire::Message::Failed(failure)) => return LaunchError::reported(plan, failure),
+            Ok(wire::Message::Opened(_)) => {}
+            Ok(wire::Message::Gone) => return LaunchError::Gone,
+            Err(error) => return LaunchError::Conversation(error),
+        }
+    }
+}
+
+#[cfg(feature = "fault")]
+fn fault(id: crate::plan::StepId) -> Result<(), Errno> {
+    super::fault::strike(id)
+}
+
+#[cfg(not(feature = "fault"))]
+#[expect(clippy::unnecessary_wraps, reason = "with the test feature it can fail")]
+fn fault(_: crate::plan::StepId) -> Result<(), Errno> {
+    Ok(())
+}
+
+/// What a step of the starter came to.
+enum Outcome {
+    Done,
+    Failed(wire::Failure),
+    Gone,
+    NoFilter,
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the starter has no other steps")]
+fn perform(
+    init: Waiting<'_>,
+    action: &Action,
+    attendant: &mut dyn Attendant,
+) -> Result<Outcome, Cause> {
+    match action {
+        Action::Await { gate } => await_gate(init, *gate),
+        Action::WatchInit => watch(init.pid),
+        Action::Open { .. } => wire::say_go(init.socket).map(|()| Outcome::Done).map_err(gone),
+        Action::HandOver { .. } => hand_over(init, attendant),
+        _ => Err(Errno::EOPNOTSUPP.into()),
+    }
+}
+
+fn gone(errno: Errno) -> Cause {
+    Cause::with_detail(errno, "the new process is gone".to_owned())
+}
+
+fn await_gate(init: Waiting<'_>, gate: Gate) -> Result<Outcome, Cause> {
+    match wire::hear(init.socket)? {
+        wire::Message::Opened(opened) if opened == gate => Ok(Outcome::Done),
+        wire::Message::Opened(_) => Err(Errno::EPROTO.into()),
+        wire::Message::Failed(failure) => Ok(Outcome::Failed(failure)),
+        wire::Message::Gone => Ok(Outcome::Gone),
+    }
+}
+
+/// Stops init wherever it waits, and has it go on to its next system call.
+fn watch(pid: i32) -> Result<Outcome, Cause> {
+    trace::seize(pid).map_err(|errno| {
+        let why = "trace it; does a debugger hold it, or does kernel.yama.ptrace_scope forbid it?";
+        Cause::with_detail(errno, why.to_owned())
+    })?;
+    trace::interrupt(pid)?;
+    let deadline = Instant::now() + PATIENCE;
+    match next_stop(pid, deadline)? {
+        trace::Stop::Ended => Ok(Outcome::Gone),
+        trace::Stop::Signal(signal) => {
+            trace::go_on(pid, signal)?;
+            Ok(Outcome::Done)
+        }
+        trace::Stop::Event | trace::Stop::Call => {
+            trace::go_on(pid, 0)?;
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+/// Waits for the next stop. There is no wait with a deadline, and it is a matter of microseconds.
+fn next_stop(pid: i32, deadline: Instant) -> Result<trace::Stop, Cause> {
+    let mut pause = Duration::from_micros(5);
+    loop {
+        if let Some(stop) = trace::stopped(pid)? {
+            return Ok(stop);
+        }
+        if Instant::now() >= deadline {
+            let why = "it does not go on; is it stopped, or is its control group frozen?";
+            return Err(Cause::with_detail(Errno::ETIMEDOUT, why.to_owned()));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(2));
+    }
+}
+
+/// Follows init to the end of seccomp(2), copies the descriptor that this returned, has it
+/// attended to, and only then lets init go.
+fn hand_over(init: Waiting<'_>, attendant: &mut dyn Attendant) -> Result<Outcome, Cause> {
+    let Some(result) = result_of_seccomp(init.pid)? else { return Ok(Outcome::Gone) };
+    let Ok(number) = i32::try_from(result) else { return Err(Errno::EPROTO.into()) };
+    if number < 0 {
+        trace::let_go(init.pid)?;
+        return Ok(Outcome::NoFilter);
+    }
+    let listener = fd::take_from(init.process, number)?;
+    attendant.take(listener).map_err(Cause::said)?;
+    match trace::let_go(init.pid) {
+        Ok(()) => Ok(Outcome::Done),
+        Err(Errno::ESRCH) => Ok(Outcome::Gone),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// `None` if init has ended.
+fn result_of_seccomp(pid: i32) -> Result<Option<i64>, Cause> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut begun = None;
+    loop {
+        let signal = match next_stop(pid, deadline)? {
+            trace::Stop::Ended => return Ok(None),
+            trace::Stop::Signal(signal) => signal,
+            trace::Stop::Event => 0,
+            trace::Stop::Call => match trace::call(pid)? {
+                trace::Call::Begins(number) if number == trace::execve_number() => {
+                    let why = "it becomes the program without a filter";
+                    return Err(Cause::with_detail(Errno::EPROTO, why.to_owned()));
+                }
+                trace::Call::Begins(number) => {
+                    begun = Some(number);
+                    0
+                }
+                trace::Call::Ends(result) if begun == Some(trace::seccomp_number()) => {
+                    return Ok(Some(result));
+                }
+                trace::Call::Ends(_) | trace::Call::None => 0,
+            },
+        };
+        trace::go_on(pid, signal)?;
+    }
+}
+
+/// Answers what init asks until it has become the program.
+fn until_program(
+    init: Waiting<'_>,
+    plan: &LaunchPlan,
+    attendant: &mut dyn Attendant,
+    deadline: Option<Instant>,
+) -> Result<(), LaunchError> {
+    loop {
+        if deadline.is_some_and(|deadline| !ready(init, attendant, deadline)) {
+            return Err(LaunchError::Unanswered { seconds: PATIENCE.as_secs() });
+        }
+        if deadline.is_some() {
+            attendant.serve().map_err(LaunchError::Attendant)?;
+            if !is_readable(init.socket) {
+                continue;
+            }
+        }
+        match wire::hear(init.socket).map_err(LaunchError::Conversation)? {
+            wire::Message::Gone => return Ok(()),
+            wire::Message::Failed(failure) => return Err(LaunchError::reported(plan, failure)),
+            wire::Message::Opened(_) => {}
+        }
+    }
+}
+
+/// Waits until init says something or asks something; `false` if it is too late.
+fn ready(init: Waiting<'_>, attendant: &dyn Attendant, deadline: Instant) -> bool {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Ok(timeout) = Timespec::try_from(left) else { return false };
+        let mut events = vec![PollFd::from_borrowed_fd(init.socket, PollFlags::IN)];
+        let waiting = attendant.waiting();
+        events.extend(waiting.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        match rustix::event::poll(&mut events, Some(&timeout)) {
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(0) | Err(_) => return false,
+            Ok(_) => return true,
+        }
+    }
+}
+
+fn is_readable(socket: BorrowedFd<'_>) -> bool {
+    let mut events = [PollFd::new(&socket, PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(rustix::event::poll(&mut events, Some(&now)), Ok(ready) if ready > 0)
+}
+
+impl super::Launched {
+    /// Its init, as it waits for `start`.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting<'_> {
+        Waiting { socket: self.socket.as_fd(), pid: self.pid, process: self.process.as_fd() }
+    }
+}
