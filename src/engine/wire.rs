@@ -155,6 +155,19 @@ mod tests {
     }
 
     #[test]
+    fn the_last_words_of_one_who_did_not_listen_are_heard() {
+        let (ours, theirs) = socket::pair().unwrap();
+        let failure = Failure { step: StepId(7), errno: Errno::EUCLEAN };
+        say_go(ours.as_fd()).unwrap();
+
+        say_failed(theirs.as_fd(), failure);
+        drop(theirs);
+
+        assert_eq!(hear(ours.as_fd()).unwrap(), Message::Failed(failure));
+        assert_eq!(hear(ours.as_fd()).unwrap(), Message::Gone);
+    }
+
+    #[test]
     fn a_dead_supervisor_ends_the_wait() {
         let (ours, theirs) = socket::pair().unwrap();
         drop(ours);

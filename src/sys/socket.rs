@@ -43,9 +43,9 @@ pub fn send(socket: BorrowedFd<'_>, message: &[u8]) -> Result<()> {
 pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
     loop {
         match rustix::net::recv(socket, &mut *buffer, RecvFlags::empty()) {
-            Err(rustix::io::Errno::INTR) => {}
-            // A stream peer that died with unread data resets; for us it is as gone as by EOF.
-            Err(rustix::io::Errno::CONNRESET) => return Ok(0),
+            // A peer that ended with unread data resets the connection. The kernel says so once,
+            // and before it hands out what the peer had sent: its last words are still to come.
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNRESET) => {}
             other => return other.map(|(_, got)| got).map_err(errno),
         }
     }
