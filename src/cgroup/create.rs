@@ -10,7 +10,7 @@ use super::place::place;
 use super::saved::{CreatedDirectory, SavedCgroup};
 use super::{CgroupError, Hierarchies, ebpf};
 use crate::plan::cgroup::{
-    CgroupPlan, Chosen, DeviceRules, RelativePath, Setting, SettingOrigin, When, choose,
+    CgroupPlan, Chosen, DeviceRules, RelativePath, Setting, SettingOrigin, choose,
 };
 use crate::sys::{Errno, bpf};
 
@@ -133,20 +133,6 @@ impl Cgroup {
         !self.v1.is_empty()
     }
 
-    /// Writes the limits that would have kept init out. Call once init is in the group and
-    /// before the workload starts.
-    ///
-    /// # Errors
-    /// [`CgroupError::Limit`].
-    pub fn write_late(
-        &mut self,
-        plan: &CgroupPlan,
-        hierarchies: &Hierarchies,
-    ) -> Result<(), CgroupError> {
-        let late = plan.settings.iter().filter(|setting| setting.when == When::AfterInit);
-        self.write_limits(late, hierarchies)
-    }
-
     /// Whether the v2 directory was made for this container.
     pub(super) fn owns_leaf(&self) -> bool {
         self.created.iter().any(|made| made.mount.is_none() && made.path == self.path)
@@ -154,16 +140,9 @@ impl Cgroup {
 
     fn furnish(&mut self, plan: &CgroupPlan, hierarchies: &Hierarchies) -> Result<(), CgroupError> {
         let is_new = self.owns_leaf();
-        let early = plan.settings.iter().filter(|setting| {
-            // A group that was there may have any value; a new one has the defaults.
-            setting.when == When::BeforeInit && !(is_new && setting.is_default)
-        });
-        self.write_limits(early, hierarchies)?;
-        for setting in plan.settings.iter().filter(|setting| setting.when == When::AfterInit) {
-            if let Some(Chosen::V1 { mount, .. }) = choose(setting, hierarchies.facts()) {
-                self.enter_v1(mount)?;
-            }
-        }
+        // A group that was there may have any value; a new one has the defaults.
+        let wanted = plan.settings.iter().filter(|setting| !(is_new && setting.is_default));
+        self.write_limits(wanted, hierarchies)?;
         if plan.devices.allows_everything() {
             return Ok(());
         }

@@ -77,10 +77,12 @@ pub enum CgroupError {
     },
 
     /// A memory limit below what is in use, and the bundle asked for that to be checked.
-    #[error("{at}: a limit of {limit_bytes} bytes is not above the {used_bytes} in use")]
+    #[error("{at}: rejecting {what} limit {limit_bytes} <= usage {used_bytes}")]
     BelowUse {
         /// The property that asked for it.
         at: String,
+        /// `memory`, or `memory+swap`.
+        what: &'static str,
         /// The new limit, in bytes.
         limit_bytes: u64,
         /// What is in use, in bytes.

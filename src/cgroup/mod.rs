@@ -8,6 +8,7 @@
 //! mounts. Nothing above the container's own path is ever removed, unless this container made
 //! it, and no process is signalled that is not in a group that this container owns.
 
+mod before;
 mod create;
 mod directory;
 mod ebpf;
@@ -18,14 +19,16 @@ mod place;
 mod processes;
 mod remove;
 mod saved;
-mod stats;
+pub mod stats;
 #[cfg(test)]
 mod tests;
 mod update;
+mod watch;
 
 pub use create::Cgroup;
 pub use error::CgroupError;
 pub use hierarchies::Hierarchies;
 pub use remove::remove_planned;
 pub use saved::{CreatedDirectory, SavedCgroup};
-pub use stats::{DeviceIo, Stats};
+pub use stats::Stats;
+pub use watch::{Happened, Watch};

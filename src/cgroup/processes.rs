@@ -54,6 +54,19 @@ impl Cgroup {
         has_event(&self.leaf, "frozen 1").map_err(CgroupError::system("read", self.path.as_str()))
     }
 
+    /// Whether [`Cgroup::freeze`] was the last word on this group. One that is frozen from
+    /// above is not paused.
+    ///
+    /// # Errors
+    /// [`CgroupError::System`].
+    pub fn is_paused(&self) -> std::result::Result<bool, CgroupError> {
+        match self.leaf.read("cgroup.freeze") {
+            Err(Errno::ENOENT | Errno::ENODEV) => Ok(false),
+            other => other.map(|text| text.trim() == "1"),
+        }
+        .map_err(CgroupError::system("read", self.path.as_str()))
+    }
+
     /// Stops all processes, and returns when they have stopped.
     ///
     /// # Errors

@@ -1,7 +1,10 @@
 //! Changes the limits of a container that runs; hands its group over to its own root.
 
+use std::collections::BTreeSet;
+
 use rustix::fs::{AtFlags, Gid, Uid, chownat};
 
+use super::before::Before;
 use super::directory::{Directory, errno};
 use super::{Cgroup, CgroupError, Hierarchies};
 use crate::plan::cgroup::{CgroupPlan, DeviceRules};
@@ -12,8 +15,9 @@ impl Cgroup {
     /// Processes join the v1 hierarchies that are new to the group.
     ///
     /// # Errors
-    /// [`CgroupError::BelowUse`] if the plan says to check; nothing was changed then.
-    /// Any other [`CgroupError`]; limits that were written before it stay as they are now.
+    /// [`CgroupError::BelowUse`] if the plan says to check; nothing was changed then. Any other
+    /// [`CgroupError`]: what was written before it is set back, as far as the kernel takes it.
+    /// The group may have come to new v1 hierarchies all the same, so save it again.
     pub fn update(
         &mut self,
         plan: &CgroupPlan,
@@ -23,21 +27,49 @@ impl Cgroup {
         if plan.check_memory_before_update {
             self.check_memory(plan, hierarchies)?;
         }
-        let before = self.v1.len();
-        self.write_limits(plan.settings.iter(), hierarchies)?;
-        if self.v1.len() > before {
-            for pid in self.pids()? {
-                self.join_v1(pid)?;
+        let before = Before::note(self, plan, hierarchies);
+        let joined = self.v1.len();
+        let changed = self
+            .write_limits(plan.settings.iter(), hierarchies)
+            .and_then(|()| if self.v1.len() > joined { self.bring_in_all() } else { Ok(()) });
+        let changed = changed.and_then(|()| match devices {
+            Some(devices) => self.replace_devices(devices),
+            None => Ok(()),
+        });
+        if changed.is_err() {
+            before.set_back(self);
+        }
+        changed
+    }
+
+    /// Moves every process into the v1 hierarchies. A child is born where its parent is, so
+    /// the list is read again until nobody is new in it.
+    fn bring_in_all(&self) -> Result<(), CgroupError> {
+        let mut moved = BTreeSet::new();
+        loop {
+            let new: Vec<_> = self.pids()?.into_iter().filter(|pid| moved.insert(*pid)).collect();
+            if new.is_empty() {
+                return Ok(());
+            }
+            for pid in new {
+                match self.join_v1(pid) {
+                    // It has ended meanwhile.
+                    Err(CgroupError::System { source: Errno::ESRCH, .. }) => {}
+                    other => other?,
+                }
             }
         }
-        let Some(devices) = devices else { return Ok(()) };
-        let what = CgroupError::system("replace the device program of", self.path.as_str());
-        let old = bpf::device_programs(self.leaf.as_fd()).map_err(what)?;
+    }
+
+    /// The new program is attached before the old ones go: at no time is there none.
+    fn replace_devices(&mut self, devices: &DeviceRules) -> Result<(), CgroupError> {
+        let path = self.path.as_str().to_owned();
+        let what = || CgroupError::system("replace the device program of", &path);
+        let old = bpf::device_programs(self.leaf.as_fd()).map_err(what())?;
         self.attach(devices)?;
         let ours = |id: &u32| self.owns_leaf() || self.programs.contains(id);
         for id in old.into_iter().filter(ours) {
-            let what = CgroupError::system("replace the device program of", self.path.as_str());
-            bpf::detach_device_program(self.leaf.as_fd(), id).map_err(what)?;
+            bpf::detach_device_program(self.leaf.as_fd(), id).map_err(what())?;
         }
         Ok(())
     }
@@ -48,15 +80,18 @@ impl Cgroup {
         plan: &CgroupPlan,
         hierarchies: &Hierarchies,
     ) -> Result<(), CgroupError> {
-        let Some(used_bytes) = self.stats(hierarchies)?.memory_bytes else { return Ok(()) };
-        for setting in &plan.settings {
-            let limit = setting.v2.as_ref().filter(|write| write.file == "memory.max");
-            let Some(limit_bytes) = limit.and_then(|write| write.value.parse::<u64>().ok()) else {
-                continue;
-            };
-            if limit_bytes <= used_bytes {
-                let at = setting.origin.at().to_owned();
-                return Err(CgroupError::BelowUse { at, limit_bytes, used_bytes });
+        let used_bytes = self.stats(hierarchies)?.memory.usage.usage;
+        // The v1 forms hold the numbers as the specification counts them.
+        for (what, file) in
+            [("memory+swap", "memory.memsw.limit_in_bytes"), ("memory", "memory.limit_in_bytes")]
+        {
+            for setting in &plan.settings {
+                let limit = setting.v1.as_ref().filter(|write| write.file == file);
+                let limit = limit.and_then(|write| write.value.parse::<u64>().ok());
+                if let Some(limit_bytes) = limit.filter(|limit| *limit <= used_bytes) {
+                    let at = setting.origin.at().to_owned();
+                    return Err(CgroupError::BelowUse { at, what, limit_bytes, used_bytes });
+                }
             }
         }
         Ok(())

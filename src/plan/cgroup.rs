@@ -8,6 +8,7 @@
 //! Zero means *unset* for limits where engines send it so (`shares`, `quota`, `weight`, `limit`,
 //! `swap`); only `pids.limit` takes zero at its word, as the specification says.
 
+mod amend;
 mod cpu;
 mod devices;
 mod facts;
@@ -25,6 +26,7 @@ use std::path::Path;
 use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
 
+pub use amend::{Amendment, LimitChange};
 pub use devices::{Access, DeviceKind, DeviceRule, DeviceRules, StandardDevices};
 pub use facts::{CgroupFacts, Chosen, check_enforceable, choose};
 pub use path::{CgroupPath, PathFault, RelativePath};
@@ -55,8 +57,6 @@ pub struct Setting {
     pub v2: Option<Write>,
     /// What to write on cgroup v1; `None` where v1 has no such limit.
     pub v1: Option<Write>,
-    /// At which point of the launch.
-    pub when: When,
     /// Whether a new group has this value anyway (no limit, mostly): then there is nothing to
     /// write at creation, and nothing that a host could fail to enforce.
     pub is_default: bool,
@@ -94,16 +94,6 @@ pub enum IfAbsent {
         /// The value in that file's units.
         value: String,
     },
-}
-
-/// The point of a launch at which a limit is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum When {
-    /// Before the first process enters: it never runs without the limit.
-    BeforeInit,
-    /// After init has entered and before the workload starts, because the limit would keep
-    /// init itself out (`pids.limit` 0).
-    AfterInit,
 }
 
 /// Who asked for a limit.
@@ -247,7 +237,7 @@ impl Conversion {
         v1: Option<Write>,
     ) {
         let origin = SettingOrigin::Config(pointer.into());
-        self.settings.push(Setting { origin, v2, v1, when: When::BeforeInit, is_default });
+        self.settings.push(Setting { origin, v2, v1, is_default });
     }
 
     /// Refuses a value.

@@ -100,21 +100,16 @@ fn a_pids_limit_stops_forks() {
 }
 
 #[test]
-fn a_pids_limit_of_zero_comes_into_force_after_init() {
+fn a_pids_limit_of_zero_lets_nobody_in_beside_the_first() {
     let hierarchies = Hierarchies::open().unwrap();
     if !has_v1(&hierarchies, "pids") {
         return;
     }
     let limits = plan(r#"{"pids": {"limit": 0}}"#);
-    let mut group = Cgroup::create(&limits, &unique("zero"), &hierarchies).unwrap();
-    let subject = Subject::new("sleep 0; echo forked; exit 3");
-    group.leaf.write("cgroup.procs", &subject.pid().to_string()).unwrap();
+    let group = Cgroup::create(&limits, &unique("zero"), &hierarchies).unwrap();
 
-    assert!(group.needs_v1(), "the state file must know the hierarchy before the late write");
-    group.write_late(&limits, &hierarchies).unwrap();
-    group.join_v1(subject.pid()).unwrap();
+    let output = Subject::new("sleep 0; echo forked; exit 3").enter(&group).finish();
 
-    let output = subject.finish();
     assert_eq!(output.stdout, b"");
     group.remove(&hierarchies).unwrap();
 }
@@ -134,8 +129,8 @@ fn a_memory_limit_kills() {
 
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(9));
     let after = group.stats(&hierarchies).unwrap();
-    assert_eq!((before.oom_kills, before.memory_limit_bytes), (Some(0), Some(8_388_608)));
-    assert!(after.oom_kills > before.oom_kills);
+    assert_eq!((before.memory.oom_kills, before.memory.usage.limit), (Some(0), 8_388_608));
+    assert!(after.memory.oom_kills > before.memory.oom_kills);
     group.remove(&hierarchies).unwrap();
 }
 
@@ -210,7 +205,7 @@ fn a_memory_limit_below_use_is_refused_if_asked() {
     let mut eater = Subject::new("cat /dev/null; read stay").enter(&group);
     std::io::Write::write_all(eater.0.stdin.as_mut().unwrap(), b"go\n").unwrap();
     let deadline = Instant::now() + Duration::from_secs(5);
-    while group.stats(&hierarchies).unwrap().memory_bytes <= Some(4096) {
+    while group.stats(&hierarchies).unwrap().memory.usage.usage <= 4096 {
         assert!(Instant::now() < deadline, "nothing was charged");
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -218,7 +213,9 @@ fn a_memory_limit_below_use_is_refused_if_asked() {
     let error = group.update(&tight, None, &hierarchies).unwrap_err();
 
     assert!(
-        error.to_string().starts_with("/linux/resources/memory/limit: a limit of 4096 bytes"),
+        error
+            .to_string()
+            .starts_with("/linux/resources/memory/limit: rejecting memory limit 4096 <="),
         "{error}"
     );
     group.kill_all().unwrap();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use oci_spec::runtime::{LinuxHugepageLimit, LinuxNetwork, LinuxPids, LinuxRdma};
 
-use super::{CgroupRequest, Conversion, IfAbsent, Setting, SettingOrigin, When, Write, or_max};
+use super::{CgroupRequest, Conversion, IfAbsent, Setting, SettingOrigin, Write, or_max};
 
 const AT: &str = "/linux/resources";
 
@@ -31,10 +31,11 @@ pub(super) fn default_pids(request: &CgroupRequest<'_>, out: &mut Conversion) {
 }
 
 fn pids_setting(origin: SettingOrigin, limit: i64) -> Setting {
-    // A limit of 0 would keep init itself out of the group.
-    let when = if limit == 0 { When::AfterInit } else { When::BeforeInit };
+    // 0 and 1 both let nobody in beside init; but 0 would keep init itself out, and systemd has
+    // no 0.
+    let limit = if limit == 0 { 1 } else { limit };
     let write = || Some(Write::new("pids", "pids.max", or_max(limit)));
-    Setting { origin, v2: write(), v1: write(), when, is_default: limit == -1 }
+    Setting { origin, v2: write(), v1: write(), is_default: limit == -1 }
 }
 
 /// Each limit twice: on use, and on reservation where the kernel has that (since 5.7).

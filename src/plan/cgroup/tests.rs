@@ -220,11 +220,11 @@ fn every_fault_is_reported_with_its_pointer() {
 }
 
 #[test]
-fn a_pids_limit_of_zero_is_a_limit_and_waits_for_init() {
+fn a_pids_limit_of_zero_lets_nobody_in_beside_init() {
     let plan = plan(r#"{"pids": {"limit": 0}}"#);
 
-    assert_eq!(v2(&plan), ["pids.max=0"]);
-    assert_eq!(plan.settings[0].when, When::AfterInit);
+    assert_eq!(v2(&plan), ["pids.max=1"]);
+    assert!(!plan.settings[0].is_default);
 }
 
 #[test]
