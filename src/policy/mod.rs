@@ -10,6 +10,7 @@ mod host_table;
 mod parse;
 pub mod rules;
 pub mod seccomp;
+mod update;
 
 use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ pub use case::Case;
 pub use host_table::HostTable;
 pub use parse::{PolicyError, parse};
 pub use seccomp::SeccompPolicy;
+pub use update::{JudgedUpdate, judge_update};
 
 /// How much is held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,12 @@ impl Level {
             Self::Hardened => "hardened",
             Self::Audit => "audit",
         }
+    }
+
+    /// Reads what [`Level::as_str`] wrote. A word that it never wrote means the strictest level.
+    #[must_use]
+    pub fn parse(word: &str) -> Self {
+        if word == Self::Audit.as_str() { Self::Audit } else { Self::Hardened }
     }
 }
 

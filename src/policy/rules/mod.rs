@@ -47,6 +47,12 @@ pub enum Found {
     Wrong(String),
 }
 
+/// Puts the resources of an update before the rules that judge those of a bundle.
+pub fn apply_to_update(case: &mut Case<'_>) {
+    devices::apply_to_update(case);
+    kernel::apply_to_update(case);
+}
+
 /// Puts a specification before every rule.
 pub fn apply_all(case: &mut Case<'_>) {
     namespaces::apply(case);
