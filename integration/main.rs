@@ -6,6 +6,8 @@ mod bad_input;
 mod cgroups;
 #[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod events;
 #[cfg(feature = "fault")]
 #[cfg(test)]
 mod every_step;
@@ -22,6 +24,8 @@ mod layers;
 mod lifecycle;
 #[cfg(test)]
 mod overlay;
+#[cfg(test)]
+mod pause;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
@@ -42,3 +46,5 @@ mod terminal;
 mod time_ns;
 #[cfg(test)]
 mod try_out;
+#[cfg(test)]
+mod update;

@@ -2,11 +2,13 @@
 //! after. Everything is unique to a test, lies in a temporary directory and goes away with it.
 
 mod bundle;
+mod groups;
 mod roots;
 mod runtime;
 mod snapshot;
 
 pub(crate) use bundle::Bundle;
+pub(crate) use groups::{group_value, has_controller};
 pub(crate) use roots::{Overlay, busybox_root, debian_root};
 pub(crate) use runtime::{Ran, Runtime};
 pub(crate) use snapshot::Snapshot;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::plan::cgroup::LimitChange;
 use crate::spec::id::ContainerId;
 
 /// What happened to a container.
@@ -88,6 +89,9 @@ pub struct Event {
     /// The changes. Left out when the line would grow too long.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
+    /// The limits that were changed, for `updated`. Left out when the line would grow too long.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitChange>,
     /// Who asked.
     pub actor: Actor,
 }

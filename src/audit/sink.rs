@@ -16,7 +16,7 @@ pub const DEFAULT_FILE: &str = "/var/log/casemate/audit.jsonl";
 const DIR_MODE: RawMode = 0o700;
 const FILE_MODE: RawMode = 0o600;
 const OTHERS_WRITE: RawMode = 0o022;
-/// A record that would be longer loses its list of changes, then the end of its reason.
+/// A record that would be longer loses its lists of changes, then the end of its reason.
 const LINE_LIMIT_BYTES: usize = 16 << 10;
 const REASON_LIMIT_CHARS: usize = 1024;
 /// How far back the end of the line before is looked for: twice what we write.
@@ -211,7 +211,8 @@ fn to_line(event: &Event, torn_tail: bool, prev: &str) -> Result<Vec<u8>, AuditE
     }
     let cut = |reason: &String| reason.chars().take(REASON_LIMIT_CHARS).collect();
     let reason = event.reason.as_ref().map(cut);
-    let line = write(&Event { changes: Vec::new(), reason, ..event.clone() })?;
+    let (changes, limits) = (Vec::new(), Vec::new());
+    let line = write(&Event { changes, limits, reason, ..event.clone() })?;
     if line.len() > LINE_LIMIT_BYTES { Err(AuditError::Record) } else { Ok(line) }
 }
 

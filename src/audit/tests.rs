@@ -20,6 +20,7 @@ fn event(id: &str) -> Event {
         reason: None,
         change_count: 1,
         changes: vec![Change { at: "/mounts/3".to_owned(), rule: "mount.force-nosuid".to_owned() }],
+        limits: Vec::new(),
         actor: Actor { uid: 0, parent_pid: 7, ..Actor::default() },
     }
 }

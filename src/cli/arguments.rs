@@ -7,7 +7,8 @@ use clap::{Parser, Subcommand};
 use super::global::Global;
 use super::try_out;
 use super::{
-    completion, create, delete, explain, kill, list, man, run, seccomp, spec, start, state,
+    completion, create, delete, events, explain, kill, list, man, pause, ps, run, seccomp, spec,
+    start, state, update,
 };
 
 const EXIT_STATUS: &str = "Exit status: 0 done, 1 failed, 2 the arguments make no sense, \
@@ -50,6 +51,11 @@ pub(super) enum Command {
     Kill(kill::KillArgs),
     Delete(delete::DeleteArgs),
     List(list::ListArgs),
+    Ps(ps::PsArgs),
+    Pause(pause::PauseArgs),
+    Resume(pause::ResumeArgs),
+    Update(Box<update::UpdateArgs>),
+    Events(events::EventsArgs),
     Spec(spec::SpecArgs),
     /// Print what this program can apply, as one JSON document
     ///

@@ -10,6 +10,7 @@ mod arguments;
 mod completion;
 mod create;
 mod delete;
+mod events;
 mod explain;
 mod features;
 mod global;
@@ -19,6 +20,8 @@ mod log;
 mod man;
 mod notes;
 mod output;
+mod pause;
+mod ps;
 mod report;
 mod run;
 mod seccomp;
@@ -28,6 +31,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod try_out;
+mod update;
 mod version;
 
 use std::ffi::OsString;
@@ -97,6 +101,11 @@ fn dispatch(command: &Command, context: &Context, guarded: sys::Result<()>) -> O
         Command::Kill(args) => kill::perform(context, args),
         Command::Delete(args) => delete::perform(context, args),
         Command::List(args) => list::perform(context, args),
+        Command::Ps(args) => guard(guarded).and_then(|()| ps::perform(context, args)),
+        Command::Pause(args) => pause::perform(context, args),
+        Command::Resume(args) => pause::perform_resume(context, args),
+        Command::Update(args) => update::perform(context, args),
+        Command::Events(args) => events::perform(context, args),
         Command::Spec(args) => spec::perform(args),
         Command::Features => features::perform(),
         Command::Explain(args) => explain::perform(context, args),

@@ -37,6 +37,17 @@ pub(super) fn print_compact(document: &impl Serialize) -> Outcome {
     print(&format!("{line}\n"))
 }
 
+/// Prints a document in one line of many. `false` when nobody reads them any more.
+pub(super) fn print_line(document: &impl Serialize) -> Result<bool, OpsError> {
+    let line = serde_json::to_string(document).map_err(|error| OpsError::because(DOING, &error))?;
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(OpsError::failed(DOING, number(&error))),
+    }
+}
+
 /// A document on several lines.
 pub(super) fn pretty(document: &impl Serialize) -> Result<String, OpsError> {
     let mut text =

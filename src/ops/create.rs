@@ -200,6 +200,7 @@ fn first_record(prepared: &Prepared, entry: &Entry, request: &CreateRequest) -> 
         cgroup: serde_json::Value::Null,
         range: None,
         phase: Phase::Creating,
+        limits: None,
     }
 }
 

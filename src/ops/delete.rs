@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::group::Freezers;
 use super::{Context, OpsError, RANGES, Result, record};
 use crate::audit::EventKind;
 use crate::cgroup::{Cgroup, Hierarchies, SavedCgroup, remove_planned};
@@ -45,6 +46,7 @@ fn perform(context: &Context, id: &str, force: bool, expected: Option<&Record>) 
     let status = entry.status(record.as_ref());
     // A created container has run nothing yet: to delete it is to cancel it, as runc does.
     if !force && status != Status::Stopped && status != Status::Created {
+        let status = Freezers::default().word(status, record.as_ref());
         return Err(OpsError::failed(doing, format!("container is {status}, not stopped"))
             .hint("kill it first, or use `delete --force`"));
     }

@@ -1,5 +1,6 @@
 //! `list`: every container below the state root.
 
+use super::group::Freezers;
 use super::state::user_name;
 use super::{Context, Result};
 use crate::store::{Status, Store, StoredState};
@@ -14,7 +15,7 @@ pub struct ListItem {
     pub id: String,
     /// Init's process id, 0 when stopped.
     pub pid: i32,
-    /// `creating`, `created`, `running`, `stopped`.
+    /// `creating`, `created`, `running`, `paused`, `stopped`.
     pub status: String,
     /// The bundle.
     pub bundle: String,
@@ -33,23 +34,25 @@ pub struct ListItem {
 pub fn list(context: &Context) -> Result<Vec<ListItem>> {
     let store = Store::open(&context.root).map_err(|error| super::stored("list", &error))?;
     let listed = store.list().map_err(|error| super::stored("list", &error))?;
+    let mut freezers = Freezers::default();
     Ok(listed
         .into_iter()
         .map(|(id, state)| match state {
-            Ok(state) => item(id.as_str(), state),
+            Ok(state) => item(id.as_str(), state, &mut freezers),
             Err(_) => unknown(id.as_str(), "unknown".to_owned()),
         })
         .collect())
 }
 
-fn item(id: &str, state: StoredState) -> ListItem {
-    let Some(record) = state.record else { return unknown(id, state.status.to_string()) };
+fn item(id: &str, state: StoredState, freezers: &mut Freezers) -> ListItem {
+    let status = freezers.word(state.status, state.record.as_ref());
+    let Some(record) = state.record else { return unknown(id, status) };
     let alive = state.status == Status::Created || state.status == Status::Running;
     ListItem {
         oci_version: record.oci_version,
         id: id.to_owned(),
         pid: record.process.filter(|_| alive).map_or(0, crate::store::ProcessId::pid),
-        status: state.status.to_string(),
+        status,
         bundle: record.bundle.display().to_string(),
         rootfs: record.rootfs.display().to_string(),
         created: record.created,

@@ -7,8 +7,10 @@ use std::time::SystemTime;
 use super::{Failure, OpsError};
 use crate::audit::{Actor, Change, DEFAULT_FILE, Event, EventKind, Sink};
 use crate::plan::LaunchPlan;
+use crate::plan::cgroup::LimitChange;
+use crate::policy::JudgedUpdate;
 use crate::spec::id::ContainerId;
-use crate::store::rfc3339;
+use crate::store::{Record, rfc3339};
 
 fn append(event: &Event) {
     let appended = Sink::open(Path::new(DEFAULT_FILE)).and_then(|sink| sink.append(event));
@@ -28,6 +30,7 @@ fn blank(event: EventKind, id: &ContainerId) -> Event {
         reason: None,
         change_count: 0,
         changes: Vec::new(),
+        limits: Vec::new(),
         actor: Actor::observe(None),
     }
 }
@@ -55,6 +58,33 @@ pub(super) fn event(kind: EventKind, id: &ContainerId, plan: &LaunchPlan, digest
 pub(super) fn plain(kind: EventKind, id: &ContainerId, level: &str, digest: &str) {
     let digest = Some(digest.to_owned()).filter(|digest| !digest.is_empty());
     append(&Event { level: level.to_owned(), plan_digest: digest, ..blank(kind, id) });
+}
+
+fn of_record(kind: EventKind, record: &Record) -> Event {
+    Event {
+        level: record.level.clone(),
+        plan_digest: Some(record.plan_digest.clone()),
+        ..blank(kind, &record.id)
+    }
+}
+
+/// A container's limits were changed.
+pub(super) fn updated(record: &Record, judged: &JudgedUpdate, limits: &[LimitChange]) {
+    let changes = judged.changes.iter().chain(&judged.would_change);
+    let changes: Vec<_> =
+        changes.map(|change| Change { at: change.at.clone(), rule: change.rule.clone() }).collect();
+    append(&Event {
+        change_count: changes.len(),
+        changes,
+        limits: limits.to_vec(),
+        ..of_record(EventKind::Updated, record)
+    });
+}
+
+/// An update was begun, and failed.
+pub(super) fn not_updated(record: &Record, error: &OpsError) {
+    let reason = Some(error.message.clone());
+    append(&Event { reason, ..of_record(EventKind::Failed, record) });
 }
 
 /// A bundle was refused, or was none.

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use super::create::launch_error;
-use super::{Context, OpsError, Result, attend, record};
+use super::{Context, OpsError, Result, attend, group, record};
 use crate::audit::EventKind;
 use crate::engine::{self, Waiting};
 use crate::plan::LaunchPlan;
@@ -25,6 +25,11 @@ pub fn start(context: &Context, id: &str) -> Result<()> {
             doing,
             format!("cannot start a container that is {status}, only one that is created"),
         ));
+    }
+    if group::is_paused(&record) {
+        // Init would not hear of it, and we would wait.
+        return Err(OpsError::failed(doing, "cannot start a container that is paused")
+            .hint("resume it first"));
     }
     let document = entry.read_plan().map_err(|error| super::stored(&doing, &error))?;
     let plan = LaunchPlan::from_json(&document)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::group::Freezers;
 use super::{Context, OpsError, Result};
 use crate::store::Status;
 
@@ -15,7 +16,7 @@ pub struct StateDocument {
     pub id: String,
     /// Init's process id, 0 when stopped.
     pub pid: i32,
-    /// `creating`, `created`, `running`, `stopped`.
+    /// `creating`, `created`, `running`, `paused`, `stopped`.
     pub status: String,
     /// The bundle.
     pub bundle: String,
@@ -41,13 +42,14 @@ pub fn state(context: &Context, id: &str) -> Result<StateDocument> {
         return Err(OpsError::failed(doing, format!("container is {}", stored.status))
             .hint("its creation was cut short; use `delete --force`"));
     };
+    let status = Freezers::default().word(stored.status, Some(&record));
     let alive = stored.status == Status::Created || stored.status == Status::Running;
     let pid = record.process.filter(|_| alive).map_or(0, crate::store::ProcessId::pid);
     Ok(StateDocument {
         oci_version: record.oci_version,
         id: id.as_str().to_owned(),
         pid,
-        status: stored.status.to_string(),
+        status,
         bundle: record.bundle.display().to_string(),
         rootfs: record.rootfs.display().to_string(),
         created: record.created,

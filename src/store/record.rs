@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::process::ProcessId;
 use super::ranges::Range;
+use crate::plan::cgroup::CgroupPlan;
 use crate::spec::id::ContainerId;
 use crate::sys::Errno;
 
@@ -46,6 +47,9 @@ pub struct Record {
     pub range: Option<Range>,
     /// How far its creation came.
     pub phase: Phase,
+    /// The limits in force, once an update has changed those of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<CgroupPlan>,
 }
 
 /// How far a creation came.

@@ -1,0 +1,58 @@
+//! The control groups of a container, wherever this host has the controller.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::{Bundle, Runtime};
+
+/// A file of the group that a process is in: `v2` of the v2 hierarchy, or else `v1` of the
+/// hierarchy that has the controller. `None`, with a note, where neither has it.
+pub(crate) fn group_file(pid: i64, controller: &str, v1: &str, v2: &str) -> Option<PathBuf> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    for line in groups.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (names, path) = (fields.next().unwrap(), fields.next().unwrap());
+        let roots = if names.is_empty() {
+            ["/sys/fs/cgroup".to_owned(), "/sys/fs/cgroup/unified".to_owned()].to_vec()
+        } else if names.split(',').any(|name| name == controller) {
+            [format!("/sys/fs/cgroup/{names}"), format!("/sys/fs/cgroup/{controller}")].to_vec()
+        } else {
+            continue;
+        };
+        let file = if names.is_empty() { v2 } else { v1 };
+        let found = roots.iter().map(|root| PathBuf::from(format!("{root}{path}/{file}")));
+        if let Some(found) = found.into_iter().find(|found| found.exists()) {
+            return Some(found);
+        }
+    }
+    println!("skipped, because the container has no controller `{controller}` to look at");
+    None
+}
+
+/// What stands in a file of a container's group.
+pub(crate) fn group_value(
+    runtime: &Runtime,
+    bundle: &Bundle,
+    (controller, v1, v2): (&str, &str, &str),
+) -> Option<String> {
+    let pid = runtime.state(bundle)["pid"].as_i64().unwrap();
+    let file = group_file(pid, controller, v1, v2)?;
+    Some(fs::read_to_string(file).unwrap().trim().to_owned())
+}
+
+/// Whether the host has a controller at all, in either version; says so if not.
+pub(crate) fn has_controller(controller: &str) -> bool {
+    let v2_name = if controller == "blkio" { "io" } else { controller };
+    let v1 = fs::read_to_string("/proc/self/cgroup").unwrap();
+    let in_v1 = v1.lines().any(|line| {
+        line.split(':').nth(1).unwrap_or_default().split(',').any(|name| name == controller)
+    });
+    let in_v2 = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].iter().any(|root| {
+        let list = fs::read_to_string(format!("{root}/cgroup.controllers")).unwrap_or_default();
+        list.split_whitespace().any(|name| name == v2_name)
+    });
+    if !in_v1 && !in_v2 {
+        println!("skipped, because this host has no controller `{controller}`");
+    }
+    in_v1 || in_v2
+}
