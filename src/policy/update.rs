@@ -3,7 +3,7 @@
 use oci_spec::runtime::{Linux, LinuxResources, Spec};
 
 use super::rules::HostView;
-use super::{Case, Change, Level, Refusal, rules};
+use super::{Case, Change, Level, Policy, Refusal, rules};
 
 /// What became of the resources that an update asks for.
 #[derive(Debug, Clone)]
@@ -25,8 +25,8 @@ pub fn judge_update(level: Level, resources: LinuxResources) -> Result<JudgedUpd
     linux.set_resources(Some(resources.clone()));
     let mut spec = Spec::default();
     spec.set_linux(Some(linux));
-    let host = HostView::default();
-    let mut case = Case::new(spec, &host);
+    let (host, policy) = (HostView::default(), Policy::default());
+    let mut case = Case::new(spec, &host, &policy);
     rules::apply_to_update(&mut case);
     let Case { spec: mut judged, changes, refusals, .. } = case;
     match level {

@@ -146,6 +146,7 @@ mod tests {
     use oci_spec::runtime::{Linux, Spec};
 
     use super::*;
+    use crate::policy::Policy;
     use crate::policy::rules::HostView;
 
     fn forced(resources: &str) -> Option<i64> {
@@ -153,8 +154,8 @@ mod tests {
         linux.set_resources(Some(serde_json::from_str(resources).unwrap()));
         let mut spec = Spec::default();
         spec.set_linux(Some(linux));
-        let host = HostView::default();
-        let mut case = Case::new(spec, &host);
+        let (host, policy) = (HostView::default(), Policy::default());
+        let mut case = Case::new(spec, &host, &policy);
         pids_limit(&mut case);
         case.pids_limit
     }
