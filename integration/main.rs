@@ -27,6 +27,8 @@ mod overlay;
 #[cfg(test)]
 mod pause;
 #[cfg(test)]
+mod pods;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod probes;

@@ -62,6 +62,7 @@ impl Ran {
 pub(crate) struct Runtime {
     binary: PathBuf,
     dir: TempDir,
+    root: Option<PathBuf>,
     global: Vec<OsString>,
     has_private_cgroup2: bool,
     limit: Duration,
@@ -75,11 +76,19 @@ impl Runtime {
         Self::of(Path::new(env!("CARGO_BIN_EXE_casemate")))
     }
 
+    /// The binary under test, with a state directory that others use, too.
+    pub(crate) fn at(root: &Path) -> Self {
+        let mut runtime = Self::new();
+        runtime.root = Some(root.to_owned());
+        runtime
+    }
+
     /// Another binary.
     pub(crate) fn of(binary: &Path) -> Self {
         Self {
             binary: binary.to_owned(),
             dir: tagged_dir(&unique_tag()),
+            root: None,
             global: Vec::new(),
             has_private_cgroup2: false,
             limit: Duration::from_secs(30),
@@ -122,7 +131,7 @@ impl Runtime {
 
     /// The state directory.
     pub(crate) fn root(&self) -> PathBuf {
-        self.dir.path().join("state")
+        self.root.clone().unwrap_or_else(|| self.dir.path().join("state"))
     }
 
     /// A call that is not made yet, for tests that need more than [`Self::call`] does.

@@ -73,7 +73,7 @@ fn fault(_: StepId) -> Result<()> {
 fn perform(init: &mut Init<'_>, action: &Action) -> Result<()> {
     match action {
         Action::MakeMountsPrivate => namespace::make_mounts_private(),
-        Action::JoinNamespace { kind } => namespace::join(init.plan, *kind),
+        Action::JoinNamespace { kind } => namespace::join(init, *kind),
         Action::NewNamespaces { kinds } => namespace::leave(kinds),
         Action::BuildMount { slot, filesystem, attributes } => {
             namespace::build_own_mount(init.plan, *slot, filesystem, *attributes)
@@ -109,6 +109,9 @@ fn perform(init: &mut Init<'_>, action: &Action) -> Result<()> {
         }
         Action::Execute => io::execute(init),
         Action::TakeIds
+        | Action::JoinPod { .. }
+        | Action::EnterPod
+        | Action::CheckIdMaps { .. }
         | Action::MakeCgroup { .. }
         | Action::OpenRootfs { .. }
         | Action::MakeMountPoint { .. }

@@ -20,7 +20,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub use start::{Attendant, Nobody, Waiting, start};
 
 use crate::cgroup::{Cgroup, Hierarchies};
-use crate::plan::{Action, LaunchPlan, Origin, Step, StepId};
+use crate::plan::{Action, LaunchPlan, Namespace, Origin, Step, StepId};
 use crate::store::ranges::{Owner, Range, Ranges};
 use crate::sys::{self, Errno, process};
 
@@ -33,6 +33,10 @@ pub struct Request<'a> {
     pub ranges: Option<&'a Ranges>,
     /// In whose name.
     pub owner: Owner,
+    /// The container whose ids are shared; needed when the plan joins a pod.
+    pub pod: Option<PodMember<'a>>,
+    /// The namespaces that are joined, as they were judged: device and inode number.
+    pub joined: &'a [(Namespace, (u64, u64))],
     /// The host's control groups.
     pub hierarchies: &'a Hierarchies,
     /// The socket that a created container waits on. Without one, init waits for
@@ -44,6 +48,17 @@ pub struct Request<'a> {
     pub preserve: u32,
     /// Whether the caller's session keyring is kept.
     pub keep_keyring: bool,
+}
+
+/// A live container whose ids are shared.
+#[derive(Debug, Clone, Copy)]
+pub struct PodMember<'a> {
+    /// Its process.
+    pub process: BorrowedFd<'a>,
+    /// The user namespace it is in.
+    pub user_namespace: BorrowedFd<'a>,
+    /// The range of the registry that it has, and in whose name.
+    pub range: Option<&'a (Range, Owner)>,
 }
 
 /// A container whose init waits for `start`.

@@ -92,6 +92,20 @@ impl<'plan> InitPlan<'plan> {
         to_number(self.first_number().saturating_add(1))
     }
 
+    /// The user namespace that is joined after `start`, if one is.
+    pub(super) fn joined_late(&self) -> Option<BorrowedFd<'_>> {
+        let mut late = self.steps.iter().skip_while(|(_, action)| **action != Action::AwaitStart);
+        let joins = |action: &Action| *action == Action::JoinNamespace { kind: Namespace::User };
+        late.any(|(_, action)| joins(action)).then_some(())?;
+        let found = self.namespaces.iter().find(|(kind, _)| *kind == Namespace::User);
+        found.map(|(_, namespace)| namespace.as_fd())
+    }
+
+    /// The number at which a created init keeps that user namespace.
+    pub(super) fn pod_number(&self) -> RawFd {
+        to_number(self.first_slot_number())
+    }
+
     /// The number of the first slot's descriptor.
     pub(super) fn first_slot_number(&self) -> u32 {
         self.first_number().saturating_add(2)

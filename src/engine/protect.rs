@@ -7,6 +7,7 @@
 
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 
@@ -21,7 +22,12 @@ use crate::sys::{Errno, Result, fd, mount, process};
 /// # Errors
 /// The kernel's: then nothing must be started.
 pub fn continue_read_only(plan: &LaunchPlan, preserve: u32) -> Result<()> {
-    let own_ids = |action: &Action| matches!(action, Action::WriteIdMaps { .. });
+    let own_ids = |action: &Action| {
+        matches!(
+            action,
+            Action::WriteIdMaps { .. } | Action::CheckIdMaps { .. } | Action::JoinPod { .. }
+        )
+    };
     if plan.steps.iter().any(|step| own_ids(&step.action)) {
         return Ok(());
     }
@@ -47,4 +53,27 @@ pub fn continue_read_only(plan: &LaunchPlan, preserve: u32) -> Result<()> {
         fd::keep_across_exec(number)?;
     }
     Err(process::execute_at(copy.as_fd(), &arguments, &environment))
+}
+
+/// Overwrites this process's arguments, which neighbours in a shared pid namespace could read:
+/// they hold paths of the host.
+///
+/// # Errors
+/// The kernel's; nothing was overwritten then.
+pub(super) fn hide_arguments() -> Result<()> {
+    let from_io = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or_default());
+    let stat = std::fs::read_to_string("/proc/self/stat").map_err(from_io)?;
+    let (start, end) = argument_area(&stat).ok_or(Errno::EIO)?;
+    let blank = vec![0; usize::try_from(end.saturating_sub(start)).unwrap_or(0)];
+    let memory = std::fs::OpenOptions::new().write(true).open("/proc/self/mem").map_err(from_io)?;
+    memory.write_all_at(&blank, start).map_err(from_io)
+}
+
+/// Where the arguments lie: fields 48 and 49 of proc_pid_stat(5), counted from the command's end.
+fn argument_area(stat: &str) -> Option<(u64, u64)> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace();
+    let start = fields.nth(45)?.parse().ok()?;
+    let end = fields.next()?.parse().ok()?;
+    (start < end).then_some((start, end))
 }

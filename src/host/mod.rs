@@ -1,5 +1,6 @@
 //! Reads the host: bundles, mount tables, kernel features. Changes nothing.
 
+pub mod boxes;
 pub mod bundle;
 pub mod mountinfo;
 pub mod namespaces;

@@ -40,8 +40,9 @@ pub fn facts(spec: &Spec) -> Result<Vec<NamespaceFacts>, ProbeError> {
         let kind = kind_of(given.typ());
         let text = path.to_str().ok_or_else(|| wrong("it is not UTF-8"))?;
         let path = HostPath::new(text).map_err(wrong)?;
-        let found = look(kind, &path)?;
-        facts.push(NamespaceFacts { kind, path, found });
+        let (found, identity) = look(kind, &path)?;
+        let process = process_of(path.as_str());
+        facts.push(NamespaceFacts { kind, path, found, identity, process });
     }
     Ok(facts)
 }
@@ -55,19 +56,38 @@ pub fn found(facts: &KernelFacts) -> Vec<FoundNamespaceOf> {
             FoundNamespace::Host => Found::Host,
             FoundNamespace::Foreign => Found::Foreign,
             FoundNamespace::Boxed { owner } => Found::Boxed { owner: *owner },
+            FoundNamespace::Pod => Found::Pod,
+            FoundNamespace::Fresh => Found::Fresh,
+            FoundNamespace::Stranger(why) => Found::Stranger(why.clone()),
             FoundNamespace::Wrong(why) => Found::Wrong(why.clone()),
         },
     };
     facts.namespaces.iter().map(convert).collect()
 }
 
-fn look(kind: Namespace, path: &HostPath) -> Result<FoundNamespace, ProbeError> {
+/// The process whose link in `/proc/PID/ns` or `/proc/PID/task/TID/ns` the path is.
+fn process_of(path: &str) -> Option<i32> {
+    let (process, rest) = path.strip_prefix("/proc/")?.split_once('/')?;
+    let in_ns = rest.starts_with("ns/") || (rest.starts_with("task/") && rest.contains("/ns/"));
+    process.parse().ok().filter(|_| in_ns)
+}
+
+fn look(kind: Namespace, path: &HostPath) -> Result<(FoundNamespace, Identity), ProbeError> {
     let namespace = match open_namespace(path) {
         Ok(namespace) => namespace,
-        Err(why) => return Ok(FoundNamespace::Wrong(why)),
+        Err(why) => return Ok((FoundNamespace::Wrong(why), (0, 0))),
     };
     let broken = |source| ProbeError::Namespace { kind: kind.word(), source };
     let identity = identity_of(&namespace).map_err(broken)?;
+    Ok((whose(kind, &namespace, identity)?, identity))
+}
+
+fn whose(
+    kind: Namespace,
+    namespace: &OwnedFd,
+    identity: Identity,
+) -> Result<FoundNamespace, ProbeError> {
+    let broken = |source| ProbeError::Namespace { kind: kind.word(), source };
     if identity == own(kind).map_err(broken)? {
         return Ok(FoundNamespace::Host);
     }

@@ -173,6 +173,7 @@ pub fn kernel_facts(spec: &Spec, bundle: &Bundle) -> Result<KernelFacts, ProbeEr
         bounding: process::bounding_set(),
         rootfs: rootfs::facts(spec, bundle)?,
         namespaces: namespaces::facts(spec)?,
+        pod: None,
         hard_limits: hard_limits(spec)?,
         may_raise_limits: initial_user_namespace && capabilities.effective.contains(may_raise),
         initial_user_namespace,

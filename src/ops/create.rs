@@ -5,13 +5,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::pod::Fellow;
 use super::prepare::{self, Prepared};
 use super::relay::Relay;
 use super::{Context, OpsError, RANGES, Result, attend, record, terminal};
 use crate::audit::EventKind;
 use crate::engine::{self, LaunchError, Launched, Request};
-use crate::plan::Action;
 use crate::plan::build::CreateOptions;
+use crate::plan::{Action, Namespace};
 use crate::spec::id::ContainerId;
 use crate::store::ranges::Ranges;
 use crate::store::{Entry, Phase, ProcessId, Record, START_SOCKET, Store, rfc3339};
@@ -157,6 +158,8 @@ fn launch(
         id: entry.id().as_str(),
         ranges: ranges.as_ref(),
         owner: entry.owner().map_err(|error| stored(&error))?,
+        pod: prepared.fellow.as_ref().map(Fellow::as_member),
+        joined: &prepared.joined,
         hierarchies: &prepared.hierarchies,
         listener: listener.as_ref().map(AsFd::as_fd),
         console: console.as_ref().map(AsFd::as_fd),
@@ -175,7 +178,8 @@ fn launch(
 }
 
 fn needs_range(prepared: &Prepared) -> bool {
-    prepared.plan.steps.iter().any(|step| step.action == Action::TakeIds)
+    let takes = |action: &Action| matches!(action, Action::TakeIds | Action::JoinPod { .. });
+    prepared.plan.steps.iter().any(|step| takes(&step.action))
 }
 
 /// What a later command needs if this one is killed half-way.
@@ -199,6 +203,7 @@ fn first_record(prepared: &Prepared, entry: &Entry, request: &CreateRequest) -> 
         plan_digest: prepared.digest.clone(),
         cgroup: serde_json::Value::Null,
         range: None,
+        shares_pids: prepared.joined.iter().any(|(kind, _)| *kind == Namespace::Pid),
         phase: Phase::Creating,
         limits: None,
     }

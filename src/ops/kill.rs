@@ -34,6 +34,10 @@ pub fn kill(context: &Context, id: &str, signal: i32, all: bool) -> Result<()> {
         .map_err(|error| OpsError::failed(doing.as_str(), format!("reach init: {error:?}")))?
         .ok_or_else(|| OpsError::failed(doing.as_str(), "container not running"))?;
     match process::signal(init.as_fd(), signal) {
+        // No pid namespace ends with this init: what it leaves behind would run on.
+        Ok(()) if record.shares_pids && signal == libc::SIGKILL => {
+            signal_all(&doing, &record, signal)?;
+        }
         Ok(()) => {}
         Err(Errno::ESRCH) => {
             return Err(OpsError::failed(doing, "container not running: no such process"));

@@ -12,6 +12,7 @@ mod kill;
 mod list;
 mod pause;
 mod pid_file;
+mod pod;
 mod prepare;
 mod ps;
 mod record;

@@ -5,16 +5,18 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Spec;
 
+use super::pod::{self, Fellow};
 use super::{Context, OpsError, Result, filter};
 use crate::audit::DEFAULT_FILE;
 use crate::cgroup::Hierarchies;
 use crate::host::bundle::Bundle;
 use crate::host::{namespaces, policy_file, probe, sources};
+use crate::plan::action::{IdMapping, Namespace};
 use crate::plan::build::{self, Inputs};
 use crate::plan::cgroup::{self, CgroupPlan, CgroupRequest, StandardDevices};
 use crate::plan::facts::KernelFacts;
 use crate::plan::{self, LaunchPlan};
-use crate::policy::rules::HostView;
+use crate::policy::rules::{HostView, PodView};
 use crate::policy::{self, Judged, Level, Policy};
 use crate::spec::{self, Config};
 
@@ -35,6 +37,10 @@ pub(super) struct Prepared {
     pub rootfs: String,
     /// The host's control groups.
     pub hierarchies: Hierarchies,
+    /// The container whose ids are shared.
+    pub fellow: Option<Fellow>,
+    /// The namespaces that are joined, by device and inode number.
+    pub joined: Vec<(Namespace, (u64, u64))>,
 }
 
 /// Reads, checks and judges a bundle, and builds its plan.
@@ -49,8 +55,9 @@ pub(super) fn prepare(context: &Context, doing: &str, bundle: &Path) -> Result<P
     }
     let bundle = Bundle::open(bundle).map_err(|error| OpsError::because(doing, &error))?;
     let config = read(doing, &bundle, policy.level)?;
-    let facts = probe::kernel_facts(config.spec(), &bundle)
+    let mut facts = probe::kernel_facts(config.spec(), &bundle)
         .map_err(|error| OpsError::because(doing, &error).hint(error.hint()))?;
+    let fellow = pod::look(context, doing, policy.level, config.spec(), &mut facts)?;
     let (spec, host) = host_view(context, config, &facts, &bundle);
     let judged = policy::judge(&policy, spec, &host)
         .map_err(|refusals| OpsError::refused(doing, &refusals))?;
@@ -76,7 +83,8 @@ pub(super) fn prepare(context: &Context, doing: &str, bundle: &Path) -> Result<P
     let plan = build::build(inputs).map_err(|faults| OpsError::faulty(doing, &faults))?;
     let document = plan.to_json().map_err(|error| OpsError::because(doing, &error))?;
     let digest = plan::digest(&document);
-    Ok(Prepared { bundle, judged, plan, document, digest, rootfs, hierarchies })
+    let joined = facts.namespaces.iter().map(|found| (found.kind, found.identity)).collect();
+    Ok(Prepared { bundle, judged, plan, document, digest, rootfs, hierarchies, fellow, joined })
 }
 
 /// The specification with every path followed to what it is, and what the policy must know of
@@ -104,7 +112,15 @@ fn host_view(
     let ours = [own(super::POLICY_FILE), own(super::RANGES), own(DEFAULT_FILE)];
     let root = std::fs::canonicalize(&context.root).unwrap_or_else(|_| context.root.clone());
     let protected = ours.into_iter().flatten().chain([root]).collect();
-    (spec, HostView { namespaces: namespaces::found(facts), kernel_sources, protected })
+    let namespaces = namespaces::found(facts);
+    (spec, HostView { namespaces, pod: pod_view(facts), kernel_sources, protected })
+}
+
+fn pod_view(facts: &KernelFacts) -> Option<PodView> {
+    let line = |line: &IdMapping| (line.inside, line.outside, line.size);
+    let pod = facts.pod.as_ref()?;
+    let [uids, gids] = [&pod.uids, &pod.gids].map(|lines| lines.iter().map(line).collect());
+    Some(PodView { of: pod.of.clone(), uids, gids })
 }
 
 fn load_policy(context: &Context, doing: &str) -> Result<Policy> {

@@ -20,6 +20,14 @@ use crate::seccomp::Program;
 pub enum Action {
     /// Takes a range of host ids that no other container has.
     TakeIds,
+    /// Takes part in the ids of a live container, and holds its user namespace.
+    JoinPod {
+        /// How they are mapped.
+        ids: IdMap,
+    },
+    /// Goes where that container is, so that the new process is born with its mounts and its
+    /// network: those who see the new process see nothing of the host through it.
+    EnterPod,
     /// Makes the control group, limits it, attaches the device rules.
     MakeCgroup {
         /// Its path, settings and device rules.
@@ -68,6 +76,11 @@ pub enum Action {
     },
     /// Writes the id maps of the new user namespace.
     WriteIdMaps {
+        /// What is mapped to what.
+        ids: IdMap,
+    },
+    /// Makes sure that the user namespace which init joined maps ids as the bundle says.
+    CheckIdMaps {
         /// What is mapped to what.
         ids: IdMap,
     },

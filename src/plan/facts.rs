@@ -1,6 +1,6 @@
 //! What was found out about the host before anything was decided.
 
-use super::action::{Namespace, Overlay};
+use super::action::{IdMap, IdMapping, Namespace, Overlay};
 use super::text::HostPath;
 
 /// Everything about the host that a plan depends on. Filled by `host::probe`.
@@ -14,6 +14,8 @@ pub struct KernelFacts {
     pub rootfs: RootfsFacts,
     /// What each namespace named by path is, in the order of `/linux/namespaces`.
     pub namespaces: Vec<NamespaceFacts>,
+    /// Whose ids are shared, if the container is of a pod that exists.
+    pub pod: Option<PodFacts>,
     /// Hard limits of this process, by `RLIMIT_*`; `None` where not asked for.
     pub hard_limits: Vec<(u32, u64)>,
     /// Whether this process may raise hard limits (`CAP_SYS_RESOURCE`).
@@ -53,6 +55,10 @@ pub struct NamespaceFacts {
     pub path: HostPath,
     /// What it turned out to be.
     pub found: FoundNamespace,
+    /// Device and inode number, by which it is known again.
+    pub identity: (u64, u64),
+    /// The process that it is named after, if the path is `/proc/PID/ns/…`.
+    pub process: Option<i32>,
 }
 
 /// What a path to a namespace leads to.
@@ -67,6 +73,38 @@ pub enum FoundNamespace {
         /// Inode number of the owning user namespace.
         owner: u64,
     },
+    /// One of a live container that is of the same pod.
+    Pod,
+    /// A user namespace that an engine made and no process is in, or a namespace that belongs to
+    /// it.
+    Fresh,
+    /// One of a box that this container has no part in; the reason, as a clause.
+    Stranger(String),
     /// It is no namespace of that kind; the reason, as a clause.
     Wrong(String),
+}
+
+/// The live container whose ids are shared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodFacts {
+    /// Its id.
+    pub of: String,
+    /// Whether its ids are a range of the registry.
+    pub own_range: bool,
+    /// How its users are mapped.
+    pub uids: Vec<IdMapping>,
+    /// How its groups are mapped.
+    pub gids: Vec<IdMapping>,
+}
+
+impl PodFacts {
+    /// How ids are mapped, in the words of a plan, which knows no range.
+    #[must_use]
+    pub fn ids(&self) -> IdMap {
+        if self.own_range {
+            IdMap::OwnRange
+        } else {
+            IdMap::Given { uids: self.uids.clone(), gids: self.gids.clone() }
+        }
+    }
 }

@@ -11,6 +11,8 @@ impl Action {
     pub fn name(&self) -> &'static str {
         match self {
             Self::TakeIds => "ids.take-range",
+            Self::JoinPod { .. } => "ids.join-pod",
+            Self::EnterPod => "ns.enter-pod",
             Self::MakeCgroup { .. } => "cgroup.make",
             Self::OpenRootfs { .. } => "rootfs.open",
             Self::MakeMountPoint { .. } => "rootfs.make-mount-point",
@@ -21,6 +23,7 @@ impl Action {
             Self::Await { .. } => "gate.await",
             Self::Open { .. } => "gate.open",
             Self::WriteIdMaps { .. } => "ids.write-maps",
+            Self::CheckIdMaps { .. } => "ids.check-maps",
             Self::CopyRootfs { .. } => "rootfs.copy",
             Self::AssembleRootfs { .. } => "rootfs.assemble",
             Self::BuildMount { .. } => "mount.build",
@@ -89,12 +92,14 @@ impl Action {
             }
             Self::Await { gate } | Self::Open { gate } => format!("{gate:?}").to_lowercase(),
             Self::ShiftClocks { offsets } => offset_words(offsets),
-            Self::WriteIdMaps { ids } => match ids {
-                super::IdMap::OwnRange => "0-65535 to the range taken".to_owned(),
-                super::IdMap::Given { uids, gids } => {
-                    format!("{} of users, {} of groups", uids.len(), gids.len())
+            Self::WriteIdMaps { ids } | Self::CheckIdMaps { ids } | Self::JoinPod { ids } => {
+                match ids {
+                    super::IdMap::OwnRange => "0-65535 to the range".to_owned(),
+                    super::IdMap::Given { uids, gids } => {
+                        format!("{} of users, {} of groups", uids.len(), gids.len())
+                    }
                 }
-            },
+            }
             Self::CopyRootfs { attributes } => flags(attributes),
             Self::AssembleRootfs { overlay, attributes } => {
                 format!("overlay of {} layers, {}", overlay.layers.len(), flags(attributes))
@@ -143,6 +148,7 @@ impl Action {
                 format!("{} instructions", program.instructions.len())
             }
             Self::TakeIds
+            | Self::EnterPod
             | Self::CheckProgram
             | Self::EnterMounts
             | Self::AttachRoot

@@ -255,6 +255,12 @@ pub const CONTROLS: &[Control] = &[
         value: Refuse,
         reason: "an agent answers for the kernel, with the rights of the host: the administrator names it",
     },
+    Control {
+        id: RuleId("ids.one-per-pod"),
+        line: 151,
+        value: Force,
+        reason: "containers that share memory, names or processes share their ids, and nobody else's",
+    },
 ];
 
 #[cfg(test)]

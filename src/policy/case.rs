@@ -3,7 +3,7 @@
 use oci_spec::runtime::Spec;
 
 use super::rules::HostView;
-use super::{Change, Policy, Refusal, RuleId, Value, control, place};
+use super::{Change, Ids, Policy, Refusal, RuleId, Value, control, place};
 
 /// A specification that is being judged, and what came of it so far.
 #[derive(Debug)]
@@ -16,8 +16,8 @@ pub struct Case<'host> {
     pub policy: &'host Policy,
     /// Where memory is put for the workload to write to.
     pub scratch: Vec<String>,
-    /// Whether the container gets a range of host ids of its own.
-    pub own_range: bool,
+    /// Where the container's ids come from.
+    pub ids: Ids,
     /// The limit of tasks where the bundle gives none.
     pub pids_limit: Option<i64>,
     /// What was changed.
@@ -35,7 +35,7 @@ impl<'host> Case<'host> {
             host,
             policy,
             scratch: Vec::new(),
-            own_range: false,
+            ids: Ids::AsWritten,
             pids_limit: None,
             changes: Vec::new(),
             refusals: Vec::new(),

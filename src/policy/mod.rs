@@ -8,6 +8,7 @@ mod builtin;
 mod case;
 mod host_table;
 mod parse;
+pub mod pods;
 pub mod rules;
 pub mod seccomp;
 mod update;
@@ -167,6 +168,18 @@ pub struct Refusal {
     pub hint: String,
 }
 
+/// Where a container's ids come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ids {
+    /// From the bundle, as it says.
+    #[default]
+    AsWritten,
+    /// A range of host ids that no other container has.
+    OwnRange,
+    /// From a live container of the same pod.
+    OfPod,
+}
+
 /// What became of a bundle's specification.
 #[derive(Debug, Clone)]
 pub struct Judged {
@@ -178,8 +191,8 @@ pub struct Judged {
     pub spec: Spec,
     /// Where memory is put for the workload to write to.
     pub scratch: Vec<String>,
-    /// Whether the container gets a range of host ids of its own.
-    pub own_range: bool,
+    /// Where the container's ids come from.
+    pub ids: Ids,
     /// The limit of tasks where the bundle gives none.
     pub pids_limit: Option<i64>,
     /// What was changed in it.
@@ -214,14 +227,14 @@ pub fn judge(policy: &Policy, spec: Spec, host: &rules::HostView) -> Result<Judg
     let as_written = (policy.level == Level::Audit).then(|| spec.clone());
     let mut case = Case::new(spec, host, policy);
     rules::apply_all(&mut case);
-    let Case { spec: changed, scratch, own_range, pids_limit, changes, refusals, .. } = case;
+    let Case { spec: changed, scratch, ids, pids_limit, changes, refusals, .. } = case;
     match policy.level {
         Level::Hardened if refusals.is_empty() => Ok(Judged {
             level: policy.level,
             source: policy.source.clone(),
             spec: changed,
             scratch,
-            own_range,
+            ids,
             pids_limit,
             changes,
             would_change: Vec::new(),
@@ -233,7 +246,7 @@ pub fn judge(policy: &Policy, spec: Spec, host: &rules::HostView) -> Result<Judg
             source: policy.source.clone(),
             spec: as_written.unwrap_or(changed),
             scratch: Vec::new(),
-            own_range: false,
+            ids: Ids::AsWritten,
             pids_limit: None,
             changes: Vec::new(),
             would_change: changes,

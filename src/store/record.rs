@@ -45,6 +45,9 @@ pub struct Record {
     pub cgroup: serde_json::Value,
     /// The host ids the container has, if it has a range of the registry.
     pub range: Option<Range>,
+    /// Whether its processes are in a pid namespace of others, and so outlive its init.
+    #[serde(default)]
+    pub shares_pids: bool,
     /// How far its creation came.
     pub phase: Phase,
     /// The limits in force, once an update has changed those of the plan.

@@ -56,6 +56,7 @@ fn record(name: &str) -> Record {
         plan_digest: "ab".repeat(32),
         cgroup: serde_json::json!({"path": "/x", "driver": "cgroupfs"}),
         range: ranges::Range::from_base(524_288),
+        shares_pids: false,
         phase: Phase::Created,
         limits: None,
     }

@@ -15,16 +15,21 @@ pub(in crate::engine) fn reserve_numbers(plan: &InitPlan<'_>) -> Result<()> {
         .try_for_each(|number| fd::place_at(plan.socket, number))
 }
 
-/// Closes everything but standard input, output and error, what the caller preserves, and
-/// `listener`, which it returns under its new number: a created container holds no descriptor
-/// that it does not need.
+/// Closes everything but standard input, output and error, what the caller preserves,
+/// `listener`, which it returns under its new number, and the user namespace that is joined after
+/// `start`: a created container holds no descriptor that it does not need.
 pub(in crate::engine) fn keep_only<'any>(
     plan: &InitPlan<'_>,
     listener: BorrowedFd<'_>,
 ) -> Result<BorrowedFd<'any>> {
     fd::place_at(listener, plan.listener_number())?;
     fd::close_range(plan.first_number(), plan.first_number())?;
-    fd::close_range(plan.first_slot_number(), u32::MAX)?;
+    let mut rest = plan.first_slot_number();
+    if let Some(user) = plan.joined_late() {
+        fd::place_at(user, plan.pod_number())?;
+        rest = rest.saturating_add(1);
+    }
+    fd::close_range(rest, u32::MAX)?;
     Ok(fd::borrowed(plan.listener_number()))
 }
 

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::OFlags;
 
+use crate::engine::init::{Init, Peer};
 use crate::engine::prepare::InitPlan;
 use crate::plan::mount::{Filesystem, FsOption, MountAttributes};
 use crate::plan::text::Text;
@@ -23,8 +24,13 @@ pub(in crate::engine) fn leave(kinds: &[Namespace]) -> Result<()> {
     ns::leave(kinds.iter().fold(0, |flags, kind| flags | kind.flag()))
 }
 
-/// Enters a namespace that the supervisor opened.
-pub(in crate::engine) fn join(plan: &InitPlan<'_>, kind: Namespace) -> Result<()> {
+/// Enters a namespace that the supervisor opened; after `start` has come from another command,
+/// the one that was kept.
+pub(in crate::engine) fn join(init: &Init<'_>, kind: Namespace) -> Result<()> {
+    let plan = init.plan;
+    if kind == Namespace::User && matches!(init.peer, Peer::Starter(_)) {
+        return ns::enter(fd::borrowed(plan.pod_number()), kind.flag());
+    }
     let found = plan.namespaces.iter().find(|(of, _)| *of == kind);
     let (_, namespace) = found.ok_or(Errno::EBADF)?;
     ns::enter(namespace.as_fd(), kind.flag())

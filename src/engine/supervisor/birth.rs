@@ -11,6 +11,7 @@ use crate::engine::prepare::{self, Conversation, InitPlan, StartGate};
 use crate::engine::steps::rootfs;
 use crate::engine::wire::{self, Message};
 use crate::engine::{chain, spawn};
+use crate::host::boxes;
 use crate::plan::action::{ClockOffsets, IdMapping, MountPoint};
 use crate::plan::cgroup::CgroupPlan;
 use crate::plan::text::{HostPath, RootedPath};
@@ -22,9 +23,40 @@ use crate::sys::{Errno, fd, ns, process};
 impl Supervisor<'_> {
     pub(super) fn take_ids(&mut self) -> Result<(), Cause> {
         let ranges = self.request.ranges.ok_or(Errno::EBADF)?;
-        let range =
-            ranges.take(&self.request.owner, None).map_err(|error| Cause::said(chain(&error)))?;
+        let range = ranges.take(&self.request.owner).map_err(|error| Cause::said(chain(&error)))?;
         self.range = Some(range);
+        Ok(())
+    }
+
+    /// Counts this container among those who have the pod's ids, and keeps its user namespace
+    /// for init and for mounts.
+    pub(super) fn join_pod(&mut self) -> Result<(), Cause> {
+        let pod = self.request.pod.ok_or(Errno::EBADF)?;
+        if let Some((range, fellow)) = pod.range {
+            let ranges = self.request.ranges.ok_or(Errno::EBADF)?;
+            ranges
+                .join(*range, &self.request.owner, fellow)
+                .map_err(|error| Cause::said(chain(&error)))?;
+            self.range = Some(*range);
+        }
+        let floor = prepare::floor(self.plan, self.request.preserve);
+        let placed = fd::duplicate_above(pod.user_namespace, floor)?;
+        self.namespaces.push((Namespace::User, placed));
+        self.mapping = Some(fd::duplicate_above(pod.user_namespace, 3)?);
+        Ok(())
+    }
+
+    /// An engine made the user namespace that init has joined; what it maps must be what was
+    /// judged.
+    pub(super) fn check_id_maps(&mut self, ids: &IdMap) -> Result<(), Cause> {
+        let IdMap::Given { uids, gids } = ids else { return Err(Errno::EINVAL.into()) };
+        let child = self.child()?;
+        let found = boxes::maps_of(child.pid)?;
+        if found != (uids.clone(), gids.clone()) {
+            let detail = "the user namespace maps other ids than the bundle says".to_owned();
+            return Err(Cause::with_detail(Errno::EINVAL, detail));
+        }
+        self.mapping = Some(open_user_namespace(&child.proc)?);
         Ok(())
     }
 
@@ -61,6 +93,11 @@ impl Supervisor<'_> {
         if ns::kind(opened.as_fd())? != kind.flag() {
             let detail = format!("{path} is not a {} namespace", kind.word());
             return Err(Cause::with_detail(Errno::EINVAL, detail));
+        }
+        let judged = self.request.joined.iter().find(|(of, _)| *of == kind);
+        if judged.is_some_and(|(_, identity)| !is_same(opened.as_fd(), *identity)) {
+            let detail = format!("{path} has become another one since it was looked at");
+            return Err(Cause::with_detail(Errno::ESTALE, detail));
         }
         let matters = kind != Namespace::Time && self.plan.level == Level::Hardened.as_str();
         if matters && is_own(opened.as_fd(), kind)? {
@@ -103,22 +140,23 @@ impl Supervisor<'_> {
         let start = listener
             .as_ref()
             .map_or(StartGate::Supervisor, |socket| StartGate::Listener(socket.as_fd()));
-        let pid_namespace = self.namespaces.iter().find(|(kind, _)| *kind == Namespace::Pid);
-        if let Some((_, namespace)) = pid_namespace {
-            // Joining one moves only the children: this process stays where it is.
-            ns::enter(namespace.as_fd(), Namespace::Pid.flag())?;
-        }
+        let home = self.lead_children()?;
         let mut plan =
             InitPlan::new(self.plan, theirs.as_fd(), start, &self.namespaces, self.request);
         plan.umask = self.umask;
         let leaf = self.cgroup.as_ref().map(Cgroup::leaf_fd);
         let flags = kinds.iter().fold(0, |flags, kind| flags | kind.flag());
-        let (pid, process) = spawn::init(&plan, &ours, flags, leaf)?;
+        let spawned = spawn::init(&plan, &ours, flags, leaf);
+        if let Some(home) = home {
+            // What this process starts later, such as a hook, is none of the container's.
+            ns::enter(home.as_fd(), Namespace::Pid.flag())?;
+        }
+        let (pid, process) = spawned?;
         if let Some(own) = self.own_time.take() {
             // Only init gets the new one; its end is noticed like any other's.
             ns::enter(own.as_fd(), Namespace::Time.flag())?;
         }
-        let proc = match open_proc(pid) {
+        let proc = match open_proc(self.home.as_ref().map(|home| home.proc.as_fd()), pid) {
             Ok(proc) => proc,
             Err(error) => {
                 // Killed first: it waits for a word that will not come.
@@ -133,6 +171,19 @@ impl Supervisor<'_> {
             cgroup.join_v1(pid).map_err(|error| Cause::said(chain(&error)))?;
         }
         Ok(())
+    }
+
+    /// Has the next child born in the pid namespace that the bundle joins, if it does; gives the
+    /// way back. This process stays where it is.
+    fn lead_children(&self) -> Result<Option<OwnedFd>, Cause> {
+        let joined = self.namespaces.iter().find(|(kind, _)| *kind == Namespace::Pid);
+        let Some((_, namespace)) = joined else { return Ok(None) };
+        let proc = self.home.as_ref().map_or(rustix::fs::CWD, |home| home.proc.as_fd());
+        let path = if self.home.is_some() { c"self/ns/pid" } else { c"/proc/self/ns/pid" };
+        let home = rustix::fs::openat(proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+        ns::enter(namespace.as_fd(), Namespace::Pid.flag())?;
+        Ok(Some(home))
     }
 
     pub(super) fn await_gate(&mut self, gate: Gate) -> Result<(), Cause> {
@@ -165,10 +216,7 @@ impl Supervisor<'_> {
         };
         write_file(child.proc.as_fd(), c"gid_map", groups.as_bytes())?;
         write_file(child.proc.as_fd(), c"uid_map", users.as_bytes())?;
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let mapping = rustix::fs::openat(&child.proc, c"ns/user", flags, Mode::empty())
-            .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
-        self.mapping = Some(mapping);
+        self.mapping = Some(open_user_namespace(&child.proc)?);
         Ok(())
     }
 
@@ -179,6 +227,18 @@ impl Supervisor<'_> {
         self.keep(slot, built);
         Ok(())
     }
+}
+
+/// The user namespace of the process whose directory in procfs this is.
+fn open_user_namespace(proc: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::fs::openat(proc, c"ns/user", flags, Mode::empty())
+        .map_err(|error| Errno::from_raw(error.raw_os_error()))
+}
+
+/// Whether a namespace is the one with this device and inode number.
+fn is_same(namespace: BorrowedFd<'_>, identity: (u64, u64)) -> bool {
+    rustix::fs::fstat(namespace).is_ok_and(|found| (found.st_dev, found.st_ino) == identity)
 }
 
 /// Whether a namespace is this process's own.
@@ -195,11 +255,14 @@ fn lines(map: &[IdMapping]) -> String {
 }
 
 /// The directory of process `pid` in the host's procfs, which must be one.
-fn open_proc(pid: i32) -> Result<OwnedFd, Errno> {
+fn open_proc(proc: Option<BorrowedFd<'_>>, pid: i32) -> Result<OwnedFd, Errno> {
     let to_errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
-    let path = format!("/proc/{pid}");
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let opened = rustix::fs::open(path.as_str(), flags, Mode::empty()).map_err(to_errno)?;
+    let opened = match proc {
+        Some(proc) => rustix::fs::openat(proc, pid.to_string(), flags, Mode::empty()),
+        None => rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty()),
+    };
+    let opened = opened.map_err(to_errno)?;
     let kind = rustix::fs::fstatfs(&opened).map_err(to_errno)?.f_type;
     if kind == rustix::fs::PROC_SUPER_MAGIC { Ok(opened) } else { Err(Errno::ENODEV) }
 }

@@ -6,23 +6,39 @@ use rustix::fs::OFlags;
 
 use super::{Home, Supervisor, open_path, write_file};
 use crate::engine::cause::Cause;
-use crate::engine::{prepare, program, terminal};
+use crate::engine::{prepare, program, protect, terminal};
 use crate::plan::text::{RootedPath, Text};
 use crate::plan::{IdMap, Namespace};
 use crate::store::ranges::Range;
 use crate::sys::{Errno, fd, mount, ns};
 
 impl Supervisor<'_> {
+    /// Goes into the mounts and the network of a container of the pod, until the new process is
+    /// born there.
+    pub(super) fn enter_pod(&mut self) -> Result<(), Cause> {
+        self.keep_home()?;
+        let pod = self.request.pod.ok_or(Errno::EBADF)?;
+        protect::hide_arguments()?;
+        let kinds = Namespace::Mount.flag() | Namespace::Network.flag();
+        Ok(ns::enter(pod.process, kinds)?)
+    }
+
     pub(super) fn enter_mounts(&mut self) -> Result<(), Cause> {
+        self.keep_home()?;
+        Ok(ns::enter(self.child()?.process.as_fd(), Namespace::Mount.flag())?)
+    }
+
+    fn keep_home(&mut self) -> Result<(), Cause> {
         let directory = open_path(c".", OFlags::PATH)?;
+        let proc = open_path(c"/proc", OFlags::PATH | OFlags::DIRECTORY)?;
         // All of them now: from inside, /proc is the container's.
         let namespaces = vec![
             (open_path(c"/proc/self/ns/mnt", OFlags::RDONLY)?, Namespace::Mount),
             (open_path(c"/proc/self/ns/net", OFlags::RDONLY)?, Namespace::Network),
             (open_path(c"/proc/self/ns/ipc", OFlags::RDONLY)?, Namespace::Ipc),
         ];
-        self.home = Some(Home { directory, namespaces });
-        Ok(ns::enter(self.child()?.process.as_fd(), Namespace::Mount.flag())?)
+        self.home = Some(Home { directory, proc, namespaces });
+        Ok(())
     }
 
     pub(super) fn attach_root(&mut self) -> Result<(), Cause> {

@@ -33,6 +33,7 @@ struct Child {
 #[derive(Debug)]
 struct Home {
     directory: OwnedFd,
+    proc: OwnedFd,
     namespaces: Vec<(OwnedFd, Namespace)>,
 }
 
@@ -65,7 +66,12 @@ pub(super) struct Supervisor<'plan> {
 impl<'plan> Supervisor<'plan> {
     pub(super) fn new(plan: &'plan LaunchPlan, request: &'plan Request<'plan>, umask: u32) -> Self {
         let map = plan.steps.iter().find_map(|step| {
-            let Action::WriteIdMaps { ids } = &step.action else { return None };
+            let (Action::WriteIdMaps { ids }
+            | Action::CheckIdMaps { ids }
+            | Action::JoinPod { ids }) = &step.action
+            else {
+                return None;
+            };
             Some(ids)
         });
         Self {
@@ -166,6 +172,9 @@ impl<'plan> Supervisor<'plan> {
     fn perform(&mut self, action: &'plan Action) -> Result<(), Cause> {
         match action {
             Action::TakeIds => self.take_ids(),
+            Action::JoinPod { .. } => self.join_pod(),
+            Action::EnterPod => self.enter_pod(),
+            Action::CheckIdMaps { ids } => self.check_id_maps(ids),
             Action::MakeCgroup { cgroup } => self.make_cgroup(cgroup),
             Action::OpenRootfs { path } => {
                 self.rootfs = Some(rootfs::open(path)?);

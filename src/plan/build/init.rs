@@ -1,10 +1,12 @@
 //! What init does, from its birth to the point where it waits for `start`.
 
+use super::ids::UserNamespace;
 use super::{Builder, KERNEL_FLAGS, plain};
 use crate::plan::Origin;
 use crate::plan::action::{Action, Gate, Namespace, Slot, Track};
 use crate::plan::mount::Filesystem;
 use crate::plan::text::Text;
+use crate::policy::Ids;
 
 /// The slots of what init builds.
 pub(super) struct OwnMounts {
@@ -52,16 +54,20 @@ impl Builder<'_> {
             self.asked(track, Action::NewNamespaces { kinds }, "/linux/namespaces");
         }
         let slots = self.own_mounts();
-        if self.ids.is_some() {
-            let kinds = vec![Namespace::User];
-            let origin = self.user_origin();
-            self.push(track, Action::NewNamespaces { kinds }, origin);
+        let origin = self.user_origin();
+        let kind = Namespace::User;
+        match self.user {
+            UserNamespace::New => {
+                self.push(track, Action::NewNamespaces { kinds: vec![kind] }, origin);
+            }
+            UserNamespace::Given => self.push(track, Action::JoinNamespace { kind }, origin),
+            UserNamespace::None | UserNamespace::OfPod => {}
         }
         let built = "proc and cgroup2 are built, ids may be mapped";
         self.builtin(track, Action::Open { gate: Gate::UserNamespace }, built);
         let wait = "ids are mapped, and what it built was fetched";
         self.builtin(track, Action::Await { gate: Gate::IdMaps }, wait);
-        if self.ids.is_some() {
+        if self.is_inside_early() {
             let why = "what it makes from here on belongs to the container's root";
             self.builtin(track, Action::BecomeRoot, why);
         }
@@ -69,12 +75,31 @@ impl Builder<'_> {
         slots
     }
 
+    /// Whether init is in its user namespace before `start`.
+    fn is_inside_early(&self) -> bool {
+        matches!(self.user, UserNamespace::New | UserNamespace::Given)
+    }
+
     pub(super) fn user_origin(&self) -> Origin {
-        if self.inputs.judged.own_range {
-            Self::rule("ids.own-range")
-        } else {
-            self.origin("/linux/uidMappings")
+        match self.inputs.judged.ids {
+            Ids::OwnRange => Self::rule("ids.own-range"),
+            Ids::OfPod => Self::rule("ids.one-per-pod"),
+            Ids::AsWritten => self.origin("/linux/uidMappings"),
         }
+    }
+
+    /// What init does first after `start`: it goes where its neighbours are.
+    pub(super) fn join_pod(&mut self) {
+        if self.user == UserNamespace::OfPod {
+            let origin = self.user_origin();
+            let action = Action::JoinNamespace { kind: Namespace::User };
+            self.push(Track::Init, action, origin);
+            self.new_keyring();
+        }
+    }
+
+    fn new_keyring(&mut self) {
+        self.builtin(Track::Init, Action::NewKeyring, "the caller's keys stay behind");
     }
 
     /// The two file systems that bind to the namespaces of the process that opens them.
@@ -130,10 +155,13 @@ impl Builder<'_> {
         for (name, value, pointer) in self.sysctls(|name| !name.starts_with("net.")) {
             self.asked(track, Action::SetIpcSysctl { name, value }, &pointer);
         }
-        if self.ids.is_some() && self.hardened() {
+        // In a pod that was done by who made it, and cannot be taken back inside.
+        if self.is_inside_early() && self.hardened() {
             self.push(track, Action::ForbidNamespaces, Self::rule("ns.none-inside"));
         }
-        self.builtin(track, Action::NewKeyring, "the caller's keys stay behind");
+        if self.user != UserNamespace::OfPod {
+            self.new_keyring();
+        }
         let terminal = self.process.terminal() == Some(true);
         self.asked(track, Action::NewSession { terminal }, "/process/terminal");
         self.builtin(track, Action::Open { gate: Gate::Ready }, "nothing is left before start");

@@ -4,13 +4,16 @@
 //! the design: what is prepared, what init does until it is ready, what the supervisor does
 //! beside it, and what init does after `start`.
 
+mod ids;
 mod init;
 mod prepare;
 mod supervise;
 
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 
-use super::action::{Action, Gate, IdMap, IdMapping, Namespace, Slot, Track};
+use self::ids::UserNamespace;
+
+use super::action::{Action, Gate, IdMap, Namespace, Slot, Track};
 use super::cgroup::CgroupPlan;
 use super::facts::KernelFacts;
 use super::listener::Listener;
@@ -87,6 +90,11 @@ struct Builder<'a> {
     process: &'a Process,
     /// How ids are mapped; `None` without a user namespace.
     ids: Option<IdMap>,
+    /// Where the user namespace comes from.
+    user: UserNamespace,
+    /// Whether files of the host are given to the container's ids here: engines that map ids
+    /// themselves have done so already.
+    mapped: bool,
     new: Vec<Namespace>,
     joined: Vec<Namespace>,
     mounts: Vec<Wanted>,
@@ -107,6 +115,8 @@ impl<'a> Builder<'a> {
             spec,
             process,
             ids: None,
+            user: UserNamespace::None,
+            mapped: false,
             new,
             joined,
             mounts: Vec::new(),
@@ -115,7 +125,9 @@ impl<'a> Builder<'a> {
             next_slot: 1,
             inputs,
         };
+        builder.user = builder.user_namespace();
         builder.ids = builder.id_map();
+        builder.mapped = builder.is_mapped();
         builder.mounts = builder.wanted_mounts();
         Ok(builder)
     }
@@ -163,34 +175,11 @@ impl<'a> Builder<'a> {
         slot
     }
 
-    fn id_map(&mut self) -> Option<IdMap> {
-        if !self.has_new(Namespace::User) {
-            return None;
-        }
-        if self.inputs.judged.own_range {
-            return Some(IdMap::OwnRange);
-        }
-        let lines = |given: &Option<Vec<oci_spec::runtime::LinuxIdMapping>>| {
-            let convert = |line: &oci_spec::runtime::LinuxIdMapping| IdMapping {
-                inside: line.container_id(),
-                outside: line.host_id(),
-                size: line.size(),
-            };
-            given.iter().flatten().map(convert).collect::<Vec<_>>()
-        };
-        let linux = self.spec.linux().as_ref()?;
-        let (uids, gids) = (lines(linux.uid_mappings()), lines(linux.gid_mappings()));
-        if uids.is_empty() || gids.is_empty() {
-            self.fault("/linux/uidMappings", "a user namespace without mappings has no ids");
-        }
-        Some(IdMap::Given { uids, gids })
-    }
-
     fn wanted_mounts(&mut self) -> Vec<Wanted> {
         let devices = self.spec.linux().as_ref().and_then(|linux| linux.devices().clone());
         let devices = devices.unwrap_or_default();
         let setting = Setting {
-            mapped: self.ids == Some(IdMap::OwnRange),
+            mapped: self.mapped,
             hardened: self.hardened(),
             terminal: self.process.terminal() == Some(true),
             devices: &devices,
@@ -226,6 +215,7 @@ impl<'a> Builder<'a> {
         let who = (self.process, self.spec.linux().as_ref());
         let last = process::last_steps(who, &program, sets, limits, filter);
         self.builtin(Track::Init, Action::AwaitStart, "created, not started");
+        self.join_pod();
         for (action, pointer) in last {
             self.last(action, pointer);
         }
@@ -276,25 +266,6 @@ impl<'a> Builder<'a> {
         self.builtin(track, Action::Open { gate: Gate::Watched }, why);
         self.asked(track, Action::HandOver { to }, "/linux/seccomp");
     }
-
-    /// Every id of the process must exist inside.
-    fn check_ids(&mut self) {
-        let user = self.process.user();
-        let (uid, gid) = (user.uid(), user.gid());
-        let extra: Vec<u32> = user.additional_gids().iter().flatten().copied().collect();
-        if !maps(self.ids.as_ref(), uid, true) {
-            self.fault("/process/user/uid", format!("{uid} is not mapped"));
-        }
-        if !maps(self.ids.as_ref(), gid, false) {
-            self.fault("/process/user/gid", format!("{gid} is not mapped"));
-        }
-        for (index, gid) in extra.into_iter().enumerate() {
-            if !maps(self.ids.as_ref(), gid, false) {
-                let at = format!("/process/user/additionalGids/{index}");
-                self.fault(&at, format!("{gid} is not mapped"));
-            }
-        }
-    }
 }
 
 /// `nosuid,nodev,noexec`: the flags of kernel file systems.
@@ -321,17 +292,6 @@ fn own_dev(setting: Setting<'_>) -> Result<Wanted, PlanError> {
         filesystem: Filesystem::Dev(Box::new(tree)),
         attributes: plain(mount_attr::NOSUID | mount_attr::NOEXEC),
     })
-}
-
-fn maps(ids: Option<&IdMap>, id: u32, user: bool) -> bool {
-    match ids {
-        None => true,
-        Some(IdMap::OwnRange) => id < 65_536,
-        Some(IdMap::Given { uids, gids }) => {
-            let lines = if user { uids } else { gids };
-            lines.iter().any(|line| id.checked_sub(line.inside).is_some_and(|at| at < line.size))
-        }
-    }
 }
 
 /// The namespaces that are made, and those that are joined.

@@ -1,18 +1,22 @@
 //! What is prepared before the new process exists.
 
 use super::Builder;
-use crate::plan::action::{
-    Action, ClockOffset, ClockOffsets, Gate, IdMap, MountPoint, Namespace, Track,
-};
+use super::ids::UserNamespace;
+use crate::plan::action::{Action, ClockOffset, ClockOffsets, Gate, MountPoint, Namespace, Track};
 use crate::plan::facts::FoundNamespace;
 use crate::plan::mounts::Wanted;
 use crate::plan::text::RootedPath;
+use crate::policy::Ids;
 
 impl Builder<'_> {
     pub(super) fn prepare(&mut self) {
         let track = Track::Prepare;
-        if self.ids == Some(IdMap::OwnRange) {
-            self.push(track, Action::TakeIds, Self::rule("ids.own-range"));
+        match (self.inputs.judged.ids, self.ids.clone()) {
+            (Ids::OwnRange, _) => self.push(track, Action::TakeIds, Self::rule("ids.own-range")),
+            (Ids::OfPod, Some(ids)) => {
+                self.push(track, Action::JoinPod { ids }, Self::rule("ids.one-per-pod"));
+            }
+            (Ids::OfPod | Ids::AsWritten, _) => {}
         }
         let cgroup = Box::new(self.inputs.cgroup.clone());
         self.asked(track, Action::MakeCgroup { cgroup }, "/linux/cgroupsPath");
@@ -20,7 +24,10 @@ impl Builder<'_> {
         self.asked(track, Action::OpenRootfs { path }, "/root/path");
         self.mount_points();
         let facts = self.inputs.facts;
-        for found in &facts.namespaces {
+        // The user namespace of a pod is kept with its container.
+        let of_pod = |kind| kind == Namespace::User && self.user == UserNamespace::OfPod;
+        let opened: Vec<_> = facts.namespaces.iter().filter(|found| !of_pod(found.kind)).collect();
+        for found in opened {
             if let (Namespace::Time, FoundNamespace::Wrong(why)) = (found.kind, &found.found) {
                 self.fault("/linux/namespaces", format!("the path of `time` {why}"));
             }
@@ -32,7 +39,15 @@ impl Builder<'_> {
             .into_iter()
             .filter(|kind| self.has_new(*kind) || *kind == Namespace::Mount)
             .collect();
+        let hides = self.joined.contains(&Namespace::Pid) && self.user == UserNamespace::OfPod;
+        if hides {
+            let why = "neighbours that see the new process see no mount or device of the host";
+            self.builtin(track, Action::EnterPod, why);
+        }
         self.asked(track, Action::Spawn { namespaces: births }, "/linux/namespaces");
+        if hides {
+            self.builtin(Track::Supervisor, Action::ComeHome, "what is built is of the host");
+        }
         if self.inputs.joins_v1 {
             let why = "a cgroup namespace begins where its maker is";
             self.builtin(Track::Supervisor, Action::Open { gate: Gate::Cgroups }, why);

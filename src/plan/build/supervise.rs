@@ -1,9 +1,10 @@
 //! What the supervisor does beside init: everything that is mounted.
 
+use super::ids::{UserNamespace, maps};
 use super::init::OwnMounts;
-use super::{Builder, maps, plain};
+use super::{Builder, plain};
 use crate::plan::Origin;
-use crate::plan::action::{Action, Gate, IdMap, Limit, Namespace, Place, Slot, Track};
+use crate::plan::action::{Action, Gate, Limit, Namespace, Place, Slot, Track};
 use crate::plan::facts::RootfsKind;
 use crate::plan::mount::{Filesystem, FsOption, MountAttributes};
 use crate::plan::mounts::Wanted;
@@ -30,7 +31,11 @@ impl Builder<'_> {
         self.builtin(track, Action::Await { gate: Gate::UserNamespace }, wait);
         if let Some(ids) = self.ids.clone() {
             let origin = self.user_origin();
-            self.push(track, Action::WriteIdMaps { ids }, origin);
+            match self.user {
+                UserNamespace::New => self.push(track, Action::WriteIdMaps { ids }, origin),
+                UserNamespace::Given => self.push(track, Action::CheckIdMaps { ids }, origin),
+                UserNamespace::None | UserNamespace::OfPod => {}
+            }
         }
         let why = "what only init could build";
         for slot in [Some(own.proc), own.cgroup].into_iter().flatten() {
@@ -98,7 +103,7 @@ impl Builder<'_> {
         if self.hardened() {
             set |= mount_attr::NOSUID | mount_attr::NODEV;
         }
-        let mapped = self.ids == Some(IdMap::OwnRange);
+        let mapped = self.mapped;
         let attributes =
             MountAttributes { propagation: mount_attr::MS_PRIVATE, mapped, ..plain(set) };
         let facts = self.inputs.facts;
@@ -195,7 +200,10 @@ impl Builder<'_> {
         let ports = "net/ipv4/ip_unprivileged_port_start";
         // Inside a network namespace that belongs to the host, no capability of the container
         // counts: what it may do there must be allowed to everyone.
-        let foreign = self.joined.contains(&Namespace::Network) && self.ids.is_some();
+        // In the network of a pod, whoever made the pod has done so, or chose not to.
+        let foreign = self.joined.contains(&Namespace::Network)
+            && self.ids.is_some()
+            && self.user != UserNamespace::OfPod;
         if foreign
             && !asked(ports)
             && let (Ok(name), Ok(value)) = (Text::new(ports), Text::new("0"))

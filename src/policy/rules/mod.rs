@@ -16,6 +16,8 @@ use super::Case;
 pub struct HostView {
     /// What each namespace named by path leads to.
     pub namespaces: Vec<FoundNamespaceOf>,
+    /// Whose ids are shared, if the container is of a pod that exists.
+    pub pod: Option<PodView>,
     /// Indexes of mounts whose source is one of the kernel's file systems.
     pub kernel_sources: Vec<usize>,
     /// Directories that decide about containers: the policy's, the state's, the records'.
@@ -43,8 +45,26 @@ pub enum Found {
         /// Inode number of the owning user namespace.
         owner: u64,
     },
+    /// One of a live container that is of the same pod.
+    Pod,
+    /// A user namespace that an engine made and no process is in, or a namespace that belongs to
+    /// it.
+    Fresh,
+    /// One of a box that this container has no part in; the reason, as a clause.
+    Stranger(String),
     /// It is no namespace of that kind; the reason, as a clause.
     Wrong(String),
+}
+
+/// A live container whose ids are shared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodView {
+    /// Its id.
+    pub of: String,
+    /// How its users are mapped: id inside, id outside, number of ids.
+    pub uids: Vec<(u32, u32, u32)>,
+    /// How its groups are mapped.
+    pub gids: Vec<(u32, u32, u32)>,
 }
 
 /// Puts the resources of an update before the rules that judge those of a bundle.

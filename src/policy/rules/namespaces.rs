@@ -1,14 +1,15 @@
 //! Namespaces: own ones for everything, or none at all.
 
-use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType};
+use oci_spec::runtime::{LinuxIdMapping, LinuxNamespace, LinuxNamespaceType};
 
-use super::Found;
-use crate::policy::{Case, RuleId};
+use super::{Found, PodView};
+use crate::policy::{Case, Ids, RuleId};
 
 const OWN_RANGE: RuleId = RuleId("ids.own-range");
 const NO_HOST_ROOT: RuleId = RuleId("ids.no-host-root");
 const OWN_MOUNT: RuleId = RuleId("ns.own-mount");
 const OWN_CGROUP: RuleId = RuleId("ns.own-cgroup");
+const ONE_PER_POD: RuleId = RuleId("ids.one-per-pod");
 const NO_FOREIGN_USER: RuleId = RuleId("ns.no-foreign-user");
 
 /// The kinds that a bundle must ask for itself, since their absence means the host's.
@@ -23,6 +24,9 @@ const NEVER_THE_HOSTS: [(LinuxNamespaceType, &str, RuleId); 4] = [
 const FIRST_FREE: u32 = 65_536;
 
 const LIST: &str = "/linux/namespaces";
+
+const STRANGER_HINT: &str = "start both containers with the same engine and the same --root, and \
+                             have both name their sandbox; or leave the path out";
 
 pub(super) fn apply(case: &mut Case<'_>) {
     for (kind, word, rule) in NEVER_THE_HOSTS {
@@ -62,11 +66,14 @@ fn never_the_hosts(case: &mut Case<'_>, kind: LinuxNamespaceType, word: &str, ru
             let hint = format!("leave the path of `{word}` out, to give the container its own");
             case.refuse(rule, at, format!("leads to the host's {word} namespace"), hint);
         }
+        // Of a live container that is related to this one, or made for it.
+        Some(Found::Pod | Found::Fresh) => {}
+        Some(Found::Stranger(why)) => case.refuse(NO_FOREIGN_USER, at, why, STRANGER_HINT),
         Some(Found::Boxed { .. }) => case.refuse(
             NO_FOREIGN_USER,
             at,
             format!("leads to a {word} namespace that belongs to another user namespace"),
-            "containers of one pod that share ids are not supported by this version",
+            STRANGER_HINT,
         ),
         Some(Found::Wrong(why)) => case.refuse(rule, at, why, "name a namespace that exists"),
         // A network namespace is made by the engine for the container that it is given to; any
@@ -106,23 +113,100 @@ fn add(case: &mut Case<'_>, kind: LinuxNamespaceType) {
     linux.namespaces_mut().get_or_insert_default().push(namespace);
 }
 
-/// A user namespace: the bundle's own mapping if it keeps the host's root out, else a range.
+/// A user namespace: the pod's; the bundle's own mapping if it keeps the host's root out; else
+/// a range.
 fn own_ids(case: &mut Case<'_>) {
-    match find(case, LinuxNamespaceType::User) {
-        Some((index, namespace)) if namespace.path().is_some() => case.refuse(
-            NO_FOREIGN_USER,
-            format!("{LIST}/{index}/path"),
-            "joins a user namespace that is not this container's",
-            "leave the path of `user` out, and give uidMappings and gidMappings or neither",
-        ),
-        Some(_) => given_mappings(case),
-        None => {
+    let user = find(case, LinuxNamespaceType::User);
+    let pod = case.host.pod.as_ref();
+    match (user, pod) {
+        (None, Some(pod)) => pod_ids(case, pod),
+        (Some((index, namespace)), pod) if namespace.path().is_some() => {
+            join_user(case, index, pod);
+        }
+        (Some(_), _) => given_mappings(case),
+        (None, None) => {
             add(case, LinuxNamespaceType::User);
-            case.own_range = true;
+            case.ids = Ids::OwnRange;
             let from = "root inside is root outside";
             case.change(OWN_RANGE, LIST, from, "65536 host ids that no other container has");
         }
     }
+}
+
+/// A user namespace by path: that of the pod, or one that the engine made for this container.
+fn join_user(case: &mut Case<'_>, index: usize, pod: Option<&PodView>) {
+    let at = format!("{LIST}/{index}/path");
+    match (found(case, "user"), pod) {
+        (Some(Found::Pod), Some(pod)) => pod_ids(case, pod),
+        (Some(Found::Fresh), _) if has_mappings(case) => given_mappings(case),
+        (Some(Found::Fresh), _) => case.refuse(
+            NO_FOREIGN_USER,
+            at,
+            "joins a user namespace without saying how its ids are mapped",
+            "give uidMappings and gidMappings as they are in that namespace",
+        ),
+        (Some(Found::Stranger(why)), _) => case.refuse(NO_FOREIGN_USER, at, why, STRANGER_HINT),
+        _ => case.refuse(
+            NO_FOREIGN_USER,
+            at,
+            "joins a user namespace that is not this container's",
+            "leave the path of `user` out, and give uidMappings and gidMappings or neither",
+        ),
+    }
+}
+
+/// The ids of a live container of the pod, which were judged when that was made, under the same
+/// policy or another.
+fn pod_ids(case: &mut Case<'_>, pod: &PodView) {
+    case.ids = Ids::OfPod;
+    let (uids, gids) = mappings(case);
+    for (name, given, lines) in [("uidMappings", uids, &pod.uids), ("gidMappings", gids, &pod.gids)]
+    {
+        if !given.is_empty() && given != *lines {
+            case.refuse(
+                ONE_PER_POD,
+                format!("/linux/{name}"),
+                format!(
+                    "is not the mapping of container `{}`, whose namespaces are joined",
+                    pod.of
+                ),
+                "leave the mappings out, or give those of the pod",
+            );
+        }
+        if lines.iter().any(|(_, outside, _)| *outside < FIRST_FREE) {
+            case.refuse(
+                NO_HOST_ROOT,
+                LIST,
+                format!(
+                    "shares the ids of container `{}`, which has ids of the host's users",
+                    pod.of
+                ),
+                "give that container a mapping from 65536 on, or leave its mapping out",
+            );
+        }
+    }
+    let to = format!("the ids of container `{}`, whose pod it is of", pod.of);
+    case.change(ONE_PER_POD, LIST, "root inside is root outside", to);
+}
+
+type Lines = Vec<(u32, u32, u32)>;
+
+/// The bundle's mappings of users and groups.
+fn mappings(case: &Case<'_>) -> (Lines, Lines) {
+    let linux = case.spec.linux().as_ref();
+    let line = |line: &LinuxIdMapping| (line.container_id(), line.host_id(), line.size());
+    let lines = |given: Option<&Option<Vec<LinuxIdMapping>>>| {
+        given.into_iter().flatten().flatten().map(line).collect()
+    };
+    (
+        lines(linux.map(oci_spec::runtime::Linux::uid_mappings)),
+        lines(linux.map(oci_spec::runtime::Linux::gid_mappings)),
+    )
+}
+
+fn has_mappings(case: &Case<'_>) -> bool {
+    let (uids, gids) = mappings(case);
+    !uids.is_empty() && !gids.is_empty()
 }
 
 fn given_mappings(case: &mut Case<'_>) {
@@ -132,7 +216,7 @@ fn given_mappings(case: &mut Case<'_>) {
         ("gidMappings", linux.gid_mappings().clone()),
     ];
     if both.iter().all(|(_, lines)| lines.as_ref().is_none_or(Vec::is_empty)) {
-        case.own_range = true;
+        case.ids = Ids::OwnRange;
         let to = "65536 host ids that no other container has";
         case.change(OWN_RANGE, "/linux/uidMappings", "nothing is mapped", to);
         return;

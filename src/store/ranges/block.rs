@@ -21,24 +21,6 @@ pub struct Owner {
     pub id: ContainerId,
 }
 
-/// How the containers of a pod find the range of the first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PodKey {
-    /// The engine's name for the pod, such as its sandbox id.
-    Sandbox(String),
-    /// The inode of the pod's user namespace, as `NS_GET_USERNS` leads to it.
-    UserNamespace(u64),
-}
-
-impl PodKey {
-    pub(super) fn hash_key(&self) -> Option<Vec<u8>> {
-        match self {
-            Self::Sandbox(name) => Some(name.clone().into_bytes()),
-            Self::UserNamespace(_) => None,
-        }
-    }
-}
-
 /// The owners of one block.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,8 +32,6 @@ pub(super) struct Block {
     taker: ProcessId,
     /// The pid namespace in which that number, and the search for who maps the block, hold.
     pid_namespace: u64,
-    sandbox: Option<String>,
-    user_namespace: Option<u64>,
 }
 
 /// What a block's file tells.
@@ -69,19 +49,12 @@ pub(super) enum BlockState {
 impl Block {
     /// # Errors
     /// What reading `/proc` gave.
-    pub(super) fn new(owner: &Owner, pod: Option<&PodKey>) -> Result<Self> {
-        let (sandbox, user_namespace) = match pod {
-            None => (None, None),
-            Some(PodKey::Sandbox(name)) => (Some(name.clone()), None),
-            Some(PodKey::UserNamespace(inode)) => (None, Some(*inode)),
-        };
+    pub(super) fn new(owner: &Owner) -> Result<Self> {
         Ok(Self {
             version: VERSION,
             owners: vec![owner.clone()],
             taker: ProcessId::observe_self()?,
             pid_namespace: pid_namespace()?,
-            sandbox,
-            user_namespace,
         })
     }
 
@@ -99,20 +72,14 @@ impl Block {
         serde_json::to_vec(self).map_err(|_| Errno::EINVAL)
     }
 
-    /// A pod's block is looked for by the pod's name, another by its owner's.
+    /// A block is looked for by the name of who took it.
     pub(super) fn hash_key(&self) -> Vec<u8> {
-        match (&self.sandbox, self.owners.first()) {
-            (Some(name), _) => name.clone().into_bytes(),
-            (None, Some(owner)) => format!("{}/{}", owner.root, owner.id).into_bytes(),
-            (None, None) => Vec::new(),
-        }
+        let name = |owner: &Owner| format!("{}/{}", owner.root, owner.id).into_bytes();
+        self.owners.first().map(name).unwrap_or_default()
     }
 
-    pub(super) fn is_of(&self, pod: &PodKey) -> bool {
-        match pod {
-            PodKey::Sandbox(name) => self.sandbox.as_ref() == Some(name),
-            PodKey::UserNamespace(inode) => self.user_namespace == Some(*inode),
-        }
+    pub(super) fn into_owners(self) -> Vec<Owner> {
+        self.owners
     }
 
     pub(super) fn has(&self, owner: &Owner) -> bool {
@@ -131,10 +98,6 @@ impl Block {
 
     pub(super) fn remove(&mut self, owner: &Owner) {
         self.owners.retain(|other| other != owner);
-    }
-
-    pub(super) fn set_user_namespace(&mut self, inode: u64) {
-        self.user_namespace = Some(inode);
     }
 
     /// Whether no owner is left, as far as state directories tell; what is mapped is another
@@ -174,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_cut_file_is_torn_and_a_strange_one_is_not() {
-        let whole = Block::new(&owner("/r"), None).unwrap().to_json().unwrap();
+        let whole = Block::new(&owner("/r")).unwrap().to_json().unwrap();
 
         for length in 0..whole.len() {
             assert!(matches!(Block::parse(&whole[..length]), BlockState::Torn), "{length}");
@@ -188,7 +151,7 @@ mod tests {
     fn a_block_is_deserted_only_without_directory_and_taker() {
         let dir = tempfile::tempdir().unwrap();
         let here = owner(dir.path().to_str().unwrap());
-        let mut block = Block::new(&here, None).unwrap();
+        let mut block = Block::new(&here).unwrap();
 
         assert!(!block.is_deserted(None), "its taker lives");
         block.taker =

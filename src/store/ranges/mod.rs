@@ -22,9 +22,10 @@
 //! that cannot be understood is held, not freed. There is no sync to disk: a range protects
 //! processes, and a power loss ends those too; a file that it cut counts as an empty one.
 //!
-//! A user namespace that is kept by a mount or a descriptor, without any process, is not seen.
-//! Its entry goes when its containers are gone; [`Ranges::share`] then gives `None`, and such a
-//! namespace must not be joined.
+//! **Pods.** A container that shares the ids of another one is counted beside it
+//! ([`Ranges::join`]); the range is free when the last of them is gone, in whatever order they
+//! go. A user namespace that is kept by a mount or a descriptor, without any process, is not
+//! seen: one may only join that of a container that lives.
 
 mod block;
 mod foreign;
@@ -36,7 +37,7 @@ use std::time::Duration;
 
 use rustix::fs::AtFlags;
 
-pub use self::block::{Owner, PodKey};
+pub use self::block::Owner;
 pub use self::range::Range;
 
 use self::block::{Block, BlockState};
@@ -76,6 +77,15 @@ pub enum RangeError {
     #[error("no block of 65536 host ids is free between {} and {}", Range::FIRST, Range::END)]
     Exhausted,
 
+    /// The container whose ids were to be shared has gone.
+    #[error("container `{id}` no longer has the host ids from {} on", range.base())]
+    NotHeld {
+        /// The range.
+        range: Range,
+        /// Who had it.
+        id: String,
+    },
+
     /// Nothing was changed.
     #[error("{action} {} in the registry of id ranges", path.display())]
     Io {
@@ -100,6 +110,9 @@ impl RangeError {
                  set apart"
                     .to_owned(),
             ),
+            Self::NotHeld { .. } => {
+                Some("start the pod's first container again, and this one after it".to_owned())
+            }
             Self::Io { .. } => None,
         }
     }
@@ -134,14 +147,13 @@ impl Ranges {
 
     /// Takes a range for `owner`, whose state directory must exist and be locked by the caller.
     ///
-    /// With a `pod`, the range is the pod's: later containers find it by [`Ranges::share`].
     /// A range that `owner` had from a creation that was cut short is given again.
     ///
     /// # Errors
     /// [`RangeError::Exhausted`], [`RangeError::Busy`] or [`RangeError::Io`]; nothing is taken.
-    pub fn take(&self, owner: &Owner, pod: Option<&PodKey>) -> Result<Range> {
-        let block = Block::new(owner, pod)
-            .map_err(|source| self.failed("describe an owner", "", source))?;
+    pub fn take(&self, owner: &Owner) -> Result<Range> {
+        let block =
+            Block::new(owner).map_err(|source| self.failed("describe an owner", "", source))?;
         let bytes = block.to_json().map_err(|source| self.failed("write", "", source))?;
         let mut maps = Maps::default();
 
@@ -166,53 +178,30 @@ impl Ranges {
         Err(RangeError::Exhausted)
     }
 
-    /// Adds `owner` to the pod's range; `None` if the registry knows no range of that pod.
+    /// Who has the range: one container, or those of a pod; empty if nobody has.
+    #[must_use]
+    pub fn owners(&self, range: Range) -> Vec<Owner> {
+        match self.read(range) {
+            BlockState::Held(block) => block.into_owners(),
+            BlockState::Free | BlockState::Torn | BlockState::Unknown => Vec::new(),
+        }
+    }
+
+    /// Counts `owner` among those who have the range, beside `fellow`, who must have it.
     ///
     /// The state directory of `owner` must exist and be locked by the caller.
     ///
     /// # Errors
-    /// [`RangeError::Busy`] or [`RangeError::Io`].
-    pub fn share(&self, pod: &PodKey, owner: &Owner) -> Result<Option<Range>> {
-        let _locked = self.lock()?;
-        // A pod's range is nearly always where its name hashes to.
-        let first = pod.hash_key().and_then(|key| Range::all_from(&key).next());
-        let mut found = None;
-        if let Some(range) = first
-            && let BlockState::Held(block) = self.read(range)
-            && block.is_of(pod)
-        {
-            found = Some((range, block));
-        }
-        if found.is_none() {
-            for range in self.taken()? {
-                if let BlockState::Held(block) = self.read(range)
-                    && block.is_of(pod)
-                {
-                    found = Some((range, block));
-                    break;
-                }
-            }
-        }
-        let Some((range, mut block)) = found else { return Ok(None) };
-        block.add(owner);
-        self.replace(range, &block)?;
-        Ok(Some(range))
-    }
-
-    /// Notes the inode of the user namespace that now maps the range, so that later containers
-    /// of a pod find it by [`PodKey::UserNamespace`].
-    ///
-    /// # Errors
-    /// [`RangeError::Busy`]; [`RangeError::Io`], with `ENOENT` if `owner` has no such range.
-    pub fn note_user_namespace(&self, range: Range, owner: &Owner, inode: u64) -> Result<()> {
+    /// [`RangeError::NotHeld`] if `fellow` has gone; [`RangeError::Busy`] or [`RangeError::Io`].
+    pub fn join(&self, range: Range, owner: &Owner, fellow: &Owner) -> Result<()> {
         let _locked = self.lock()?;
         match self.read(range) {
-            BlockState::Held(mut block) if block.has(owner) => {
-                block.set_user_namespace(inode);
+            BlockState::Held(mut block) if block.has(fellow) => {
+                block.add(owner);
                 self.replace(range, &block)
             }
             BlockState::Held(_) | BlockState::Free | BlockState::Torn | BlockState::Unknown => {
-                Err(self.failed("find", &range.file_name(), Errno::ENOENT))
+                Err(RangeError::NotHeld { range, id: fellow.id.to_string() })
             }
         }
     }
@@ -231,7 +220,9 @@ impl Ranges {
             return Ok(());
         }
         block.remove(owner);
-        if block.is_empty() { self.unlink(range) } else { self.replace(range, &block) }
+        // Others may be named that were killed half-way, and will give nothing back.
+        let done = block.is_empty() || (block.is_deserted(None) && !Maps::default().overlap(range));
+        if done { self.unlink(range) } else { self.replace(range, &block) }
     }
 
     /// Frees every range that nobody has any more, and reads the list of foreign ranges anew.

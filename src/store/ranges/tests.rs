@@ -1,5 +1,7 @@
 //! Many processes, kills at every step, other people's ids.
 
+mod pods;
+
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -106,7 +108,7 @@ fn worker() {
         let owner = owner(&host.join("state"), &format!("{name}.{round}"));
         let state = host.join("state").join(owner.id.as_str());
         std::fs::create_dir(&state).unwrap();
-        let range = match ranges.take(&owner, None) {
+        let range = match ranges.take(&owner) {
             Ok(range) => range,
             Err(RangeError::Exhausted) => {
                 std::fs::remove_dir(&state).unwrap();
@@ -186,7 +188,7 @@ fn a_kill_at_any_step_of_taking_loses_no_block() {
         assert_eq!(status.signal(), Some(9), "{crash}");
         clean_up(&host, "w");
 
-        let taken = host.ranges().take(&host.owner("next"), None);
+        let taken = host.ranges().take(&host.owner("next"));
 
         assert_eq!(taken.unwrap().base(), 1_000_013_824, "{crash}");
     }
@@ -208,8 +210,8 @@ fn a_range_is_kept_until_it_is_given_back_and_then_given_again() {
     let host = Host::new();
     let (ranges, owner) = (host.ranges(), host.owner("web-1"));
 
-    let first = ranges.take(&owner, None).unwrap();
-    let other = ranges.take(&host.owner("web-2"), None).unwrap();
+    let first = ranges.take(&owner).unwrap();
+    let other = ranges.take(&host.owner("web-2")).unwrap();
     ranges.release(first, &host.owner("web-2")).unwrap();
     assert_eq!(host.blocks(), 2, "only its owner gives a range back");
     ranges.release(first, &owner).unwrap();
@@ -217,7 +219,7 @@ fn a_range_is_kept_until_it_is_given_back_and_then_given_again() {
 
     assert_ne!(first, other);
     assert_eq!(host.blocks(), 1);
-    assert_eq!(ranges.take(&owner, None).unwrap(), first);
+    assert_eq!(ranges.take(&owner).unwrap(), first);
 }
 
 #[test]
@@ -225,9 +227,9 @@ fn a_creation_cut_short_gets_its_own_range_back() {
     let host = Host::new();
     let (ranges, owner) = (host.ranges(), host.owner("web-1"));
 
-    let first = ranges.take(&owner, None).unwrap();
+    let first = ranges.take(&owner).unwrap();
 
-    assert_eq!(ranges.take(&owner, None).unwrap(), first);
+    assert_eq!(ranges.take(&owner).unwrap(), first);
     assert_eq!(host.blocks(), 1);
 }
 
@@ -236,9 +238,9 @@ fn when_all_is_taken_the_error_says_so() {
     let host = Host::new();
     let ranges = host.ranges();
     narrow(&ranges.dir, Range::from_base(1_000_013_824).unwrap(), 1);
-    ranges.take(&host.owner("a"), None).unwrap();
+    ranges.take(&host.owner("a")).unwrap();
 
-    let error = ranges.take(&host.owner("b"), None).unwrap_err();
+    let error = ranges.take(&host.owner("b")).unwrap_err();
 
     assert_eq!(
         error.to_string(),
@@ -247,31 +249,11 @@ fn when_all_is_taken_the_error_says_so() {
 }
 
 #[test]
-fn a_pod_has_one_range_until_its_last_container_is_gone() {
-    let host = Host::new();
-    let ranges = host.ranges();
-    let (pause, app) = (host.owner("pause"), host.owner("app"));
-    let pod = PodKey::Sandbox("sandbox-1".to_owned());
-    assert_eq!(ranges.share(&pod, &app).unwrap(), None);
-
-    let range = ranges.take(&pause, Some(&pod)).unwrap();
-    ranges.note_user_namespace(range, &pause, 4242).unwrap();
-    assert_eq!(ranges.share(&pod, &app).unwrap(), Some(range));
-    assert_eq!(ranges.share(&PodKey::UserNamespace(4242), &app).unwrap(), Some(range));
-    assert_eq!(ranges.share(&PodKey::UserNamespace(4243), &app).unwrap(), None);
-    ranges.release(range, &pause).unwrap();
-    assert_eq!(host.blocks(), 1, "the app still has it");
-    ranges.release(range, &app).unwrap();
-
-    assert_eq!(host.blocks(), 0);
-}
-
-#[test]
 fn what_a_process_maps_is_neither_freed_nor_taken() {
     let host = Host::new();
     let ranges = host.ranges();
     let owner = host.owner("gone");
-    let range = ranges.take(&owner, None).unwrap();
+    let range = ranges.take(&owner).unwrap();
     host.forget(&owner);
     as_if_taker_ended(&host, range);
     let mut child = in_namespace(range);
@@ -279,7 +261,7 @@ fn what_a_process_maps_is_neither_freed_nor_taken() {
     assert_eq!(ranges.reclaim().unwrap(), 0, "a process still maps it");
     std::fs::remove_file(host.at("ranges").join(range.file_name())).unwrap();
     ranges.reclaim().unwrap();
-    let next = ranges.take(&host.owner("gone"), None).unwrap();
+    let next = ranges.take(&host.owner("gone")).unwrap();
     assert_ne!(next, range, "it looked free, and somebody maps it");
 
     end(&mut child);
@@ -290,7 +272,7 @@ fn a_deserted_range_is_freed_once_nobody_maps_it() {
     let host = Host::new();
     let ranges = host.ranges();
     let owner = host.owner("gone");
-    let range = ranges.take(&owner, None).unwrap();
+    let range = ranges.take(&owner).unwrap();
     host.forget(&owner);
 
     assert_eq!(ranges.reclaim().unwrap(), 0, "its taker lives: it may be about to map it");
@@ -303,7 +285,7 @@ fn a_deserted_range_is_freed_once_nobody_maps_it() {
 fn a_container_that_began_since_the_list_was_read_is_seen_by_its_users() {
     let host = Host::new();
     let (ranges, owner) = (host.ranges(), host.owner("web-1"));
-    let range = ranges.take(&owner, None).unwrap();
+    let range = ranges.take(&owner).unwrap();
     ranges.release(range, &owner).unwrap();
     for id in [0, 33, 1000, 65_534] {
         let mut child = Command::new("sleep")
@@ -313,7 +295,7 @@ fn a_container_that_began_since_the_list_was_read_is_seen_by_its_users() {
             .spawn()
             .unwrap();
 
-        let taken = ranges.take(&owner, None).unwrap();
+        let taken = ranges.take(&owner).unwrap();
 
         end(&mut child);
         assert_ne!(taken, range, "uid {id} of it is in use");
@@ -325,13 +307,13 @@ fn a_container_that_began_since_the_list_was_read_is_seen_by_its_users() {
 fn a_file_of_another_casemate_is_left_alone() {
     let host = Host::new();
     let (ranges, owner) = (host.ranges(), host.owner("web-1"));
-    let range = ranges.take(&owner, None).unwrap();
+    let range = ranges.take(&owner).unwrap();
     std::fs::write(host.at("ranges").join(range.file_name()), r#"{"version":2}"#).unwrap();
 
     ranges.release(range, &owner).unwrap();
     ranges.reclaim().unwrap();
 
-    assert_ne!(ranges.take(&owner, None).unwrap(), range);
+    assert_ne!(ranges.take(&owner).unwrap(), range);
     assert_eq!(host.blocks(), 2);
 }
 
@@ -342,11 +324,11 @@ fn cost_of_take_and_release() {
     let host = Host::new();
     let ranges = host.ranges();
     let owners: Vec<_> = (0..1000).map(|n| host.owner(&format!("c{n}"))).collect();
-    ranges.take(&host.owner("warm"), None).unwrap();
+    ranges.take(&host.owner("warm")).unwrap();
     let mut taken = Vec::new();
 
     let start = Instant::now();
-    taken.extend(owners.iter().map(|owner| ranges.take(owner, None).unwrap()));
+    taken.extend(owners.iter().map(|owner| ranges.take(owner).unwrap()));
     let take = start.elapsed() / 1000;
     let start = Instant::now();
     for (owner, range) in owners.iter().zip(taken) {

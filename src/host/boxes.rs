@@ -1,0 +1,93 @@
+//! Looks at the boxes that other processes are in: their user namespaces and id maps.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{Mode, OFlags, open, stat};
+
+use crate::plan::action::IdMapping;
+use crate::sys::{Errno, Result};
+
+/// The inode number of the user namespace that process `pid` is in; `None` if that is our own,
+/// or the process is gone.
+#[must_use]
+pub fn user_namespace_of(pid: i32) -> Option<u64> {
+    let own = stat(c"/proc/self/ns/user").ok()?.st_ino;
+    let found = stat(format!("/proc/{pid}/ns/user")).ok()?.st_ino;
+    (found != own).then_some(found)
+}
+
+/// Opens the user namespace of process `pid`, if its inode number is `inode`.
+///
+/// # Errors
+/// `ESTALE` if it is another one by now, or what opening it gave.
+pub fn open_user_namespace(pid: i32, inode: u64) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let namespace = open(format!("/proc/{pid}/ns/user"), flags, Mode::empty()).map_err(errno)?;
+    let found = rustix::fs::fstat(&namespace).map_err(errno)?.st_ino;
+    if found == inode { Ok(namespace) } else { Err(Errno::ESTALE) }
+}
+
+/// How the users and the groups of process `pid` are mapped, as this process counts.
+///
+/// # Errors
+/// What reading `/proc` gave.
+pub fn maps_of(pid: i32) -> Result<(Vec<IdMapping>, Vec<IdMapping>)> {
+    Ok((read_map(pid, "uid_map")?, read_map(pid, "gid_map")?))
+}
+
+fn read_map(pid: i32, name: &str) -> Result<Vec<IdMapping>> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/{name}"))
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))?;
+    text.lines().map(|line| parse_line(line).ok_or(Errno::EIO)).collect()
+}
+
+/// A line of user_namespaces(7), "User and group ID mappings".
+fn parse_line(line: &str) -> Option<IdMapping> {
+    let mut numbers = line.split_ascii_whitespace().map(str::parse);
+    let mut next = || numbers.next()?.ok();
+    Some(IdMapping { inside: next()?, outside: next()?, size: next()? })
+}
+
+/// Whether no process is in the user namespace with this inode number.
+///
+/// Reads all of `/proc`: only for a namespace that an engine made beforehand.
+#[must_use]
+pub fn is_vacant(inode: u64) -> bool {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return false };
+    let mut names = processes.flatten().map(|entry| entry.file_name());
+    !names.any(|name| {
+        let name = name.to_string_lossy();
+        name.bytes().all(|byte| byte.is_ascii_digit())
+            && stat(format!("/proc/{name}/ns/user")).is_ok_and(|stat| stat.st_ino == inode)
+    })
+}
+
+fn errno(error: rustix::io::Errno) -> Errno {
+    Errno::from_raw(error.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_a_map_has_three_numbers() {
+        let map = parse_line("         0     524288      65536");
+
+        assert_eq!(map, Some(IdMapping { inside: 0, outside: 524_288, size: 65_536 }));
+        assert_eq!(parse_line("0 1"), None);
+    }
+
+    #[test]
+    fn our_own_user_namespace_is_no_box_and_not_vacant() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let inode = stat("/proc/self/ns/user").unwrap().st_ino;
+
+        assert_eq!(user_namespace_of(own), None);
+        assert!(!is_vacant(inode));
+        assert!(is_vacant(1));
+        assert!(maps_of(own).unwrap().0.len() == 1);
+        assert!(open_user_namespace(own, inode).is_ok());
+        assert_eq!(open_user_namespace(own, 1).err(), Some(Errno::ESTALE));
+    }
+}
