@@ -23,6 +23,8 @@ mod layers;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod mounts_options;
+#[cfg(test)]
 mod overlay;
 #[cfg(test)]
 mod pause;

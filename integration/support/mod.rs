@@ -25,7 +25,7 @@ pub(crate) fn unique_tag() -> String {
 }
 
 /// A temporary directory with the tag in its name.
-fn tagged_dir(tag: &str) -> tempfile::TempDir {
+pub(crate) fn tagged_dir(tag: &str) -> tempfile::TempDir {
     tempfile::Builder::new().prefix(&format!("{tag}.")).tempdir().unwrap()
 }
 

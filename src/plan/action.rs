@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cgroup::CgroupPlan;
 use super::listener::Listener;
-use super::mount::{Filesystem, MountAttributes};
+use super::mount::{Filesystem, FsOption, MountAttributes};
 use super::task::{IoPriority, MemoryPolicy, Scheduler};
 pub use super::terms::{
     CapabilitySets, ClockOffset, ClockOffsets, Gate, IdMap, IdMapping, Limit, MountPoint,
@@ -122,6 +122,15 @@ pub enum Action {
         at: RootedPath,
         /// How the place is looked up.
         place: Place,
+    },
+    /// Changes the mount that is on top of a place.
+    Remount {
+        /// Where, inside the root.
+        at: RootedPath,
+        /// Options of the file system itself.
+        options: Vec<FsOption>,
+        /// Flags of the mount.
+        attributes: MountAttributes,
     },
     /// Enters the network and IPC namespaces of the new process.
     EnterNetworkAndIpc,

@@ -18,9 +18,12 @@ pub struct MountAttributes {
     /// Bits cleared on this mount and on all mounts below it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub recursive_clear: u64,
-    /// `MS_PRIVATE` or `MS_SLAVE`, or 0 for what it is.
+    /// `MS_PRIVATE` and the like, with `MS_REC` for all mounts below it, or 0 for what it is.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub propagation: u64,
+    /// The same, after that.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub then_propagation: u64,
     /// Whether ids are translated by the container's mapping.
     pub mapped: bool,
 }
@@ -39,20 +42,36 @@ pub type FsOption = (Text, Option<Text>);
 pub enum Filesystem {
     /// Processes of the pid namespace of the track that builds it.
     Proc {
+        /// What stands for its source in the table of mounts.
+        source: Text,
         /// As the bundle gave them.
         options: Vec<FsOption>,
     },
     /// Devices of the network namespace of the track that builds it.
     Sysfs {
+        /// What stands for its source in the table of mounts.
+        source: Text,
         /// As the bundle gave them.
         options: Vec<FsOption>,
     },
     /// Message queues of the IPC namespace of the track that builds it.
-    Mqueue,
+    Mqueue {
+        /// What stands for its source in the table of mounts.
+        source: Text,
+        /// As the bundle gave them.
+        options: Vec<FsOption>,
+    },
     /// The control group hierarchy, from the root of the cgroup namespace.
-    Cgroup,
+    Cgroup {
+        /// What stands for its source in the table of mounts.
+        source: Text,
+        /// As the bundle gave them.
+        options: Vec<FsOption>,
+    },
     /// Pseudo-terminals of an instance of its own.
     Devpts {
+        /// What stands for its source in the table of mounts.
+        source: Text,
         /// As the bundle gave them, but `gid`.
         options: Vec<FsOption>,
         /// The group that owns new terminals, as an id inside.
@@ -60,6 +79,8 @@ pub enum Filesystem {
     },
     /// Memory.
     Tmpfs {
+        /// What stands for its source in the table of mounts.
+        source: Text,
         /// As the bundle gave them, but `uid` and `gid`.
         options: Vec<FsOption>,
         /// The owner of its root directory, as ids inside.
@@ -77,6 +98,11 @@ pub enum Filesystem {
         /// Whether mounts below it come along.
         recursive: bool,
     },
+    /// What is mounted there already: only changed.
+    Present {
+        /// Options of the file system itself.
+        options: Vec<FsOption>,
+    },
     /// Any other file system type, as the bundle gave it. Only where nothing is held back.
     Other {
         /// Its type.
@@ -91,6 +117,8 @@ pub enum Filesystem {
 /// The content of `/dev`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DevTree {
+    /// What stands for its source in the table of mounts.
+    pub source: Text,
     /// Options of its tmpfs.
     pub options: Vec<FsOption>,
     /// Device nodes.

@@ -31,6 +31,7 @@ impl Action {
             Self::EnterMounts => "ns.enter-mounts",
             Self::AttachRoot => "rootfs.attach",
             Self::Attach { .. } => "mount.attach",
+            Self::Remount { .. } => "mount.change",
             Self::EnterNetworkAndIpc => "ns.enter-network",
             Self::KeepSysctl => "sysctl.keep",
             Self::SetNetSysctl { .. } => "sysctl.set-network",
@@ -107,6 +108,7 @@ impl Action {
             Self::BuildMount { slot, filesystem, attributes } => {
                 format!("{} [{}] {}", filesystem_words(filesystem), slot.0, flags(attributes))
             }
+            Self::Remount { at, attributes, .. } => format!("{at} {}", flags(attributes)),
             Self::FetchMount { slot } => format!("[{}]", slot.0),
             Self::Attach { slot, at, place } => format!("[{}] {at}{}", slot.0, place_words(*place)),
             Self::SetNetSysctl { name, value } | Self::SetIpcSysctl { name, value } => {
@@ -204,14 +206,15 @@ fn filesystem_words(filesystem: &Filesystem) -> String {
     match filesystem {
         Filesystem::Proc { .. } => "proc".to_owned(),
         Filesystem::Sysfs { .. } => "sysfs".to_owned(),
-        Filesystem::Mqueue => "mqueue".to_owned(),
-        Filesystem::Cgroup => "cgroup2".to_owned(),
+        Filesystem::Mqueue { .. } => "mqueue".to_owned(),
+        Filesystem::Cgroup { .. } => "cgroup2".to_owned(),
         Filesystem::Devpts { .. } => "devpts".to_owned(),
         Filesystem::Tmpfs { copy_up: None, .. } => "tmpfs".to_owned(),
         Filesystem::Tmpfs { copy_up: Some(from), .. } => format!("tmpfs with a copy of {from}"),
         Filesystem::Dev(tree) => format!("tmpfs with {} nodes", tree.nodes.len()),
         Filesystem::Bind { source, recursive: true } => format!("bind of all of {source}"),
         Filesystem::Bind { source, recursive: false } => format!("bind of {source}"),
+        Filesystem::Present { .. } => "change".to_owned(),
         Filesystem::Other { kind, source, .. } => format!("{kind} of {source}"),
     }
 }

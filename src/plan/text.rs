@@ -47,6 +47,13 @@ impl Text {
     }
 }
 
+/// For texts of the program's own, which are UTF-8.
+impl From<&'static CStr> for Text {
+    fn from(text: &'static CStr) -> Self {
+        Self(text.to_owned())
+    }
+}
+
 impl TryFrom<String> for Text {
     type Error = HoldsNul;
     fn try_from(text: String) -> Result<Self, HoldsNul> {

@@ -261,6 +261,12 @@ pub const CONTROLS: &[Control] = &[
         value: Force,
         reason: "containers that share memory, names or processes share their ids, and nobody else's",
     },
+    Control {
+        id: RuleId("mount.no-remount"),
+        line: 155,
+        value: Refuse,
+        reason: "what is mounted is decided once: a later change would undo what was forced on it",
+    },
 ];
 
 #[cfg(test)]

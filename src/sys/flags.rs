@@ -24,6 +24,8 @@ pub mod mount_attr {
     pub const IDMAP: u64 = 0x0010_0000;
     /// Symbolic links on this mount are not followed.
     pub const NOSYMFOLLOW: u64 = 0x0020_0000;
+    /// With a propagation: for the mounts below, too (`MS_REC`).
+    pub const MS_REC: u64 = 1 << 14;
     /// Propagation: nothing in, nothing out (`MS_PRIVATE`).
     pub const MS_PRIVATE: u64 = 1 << 18;
     /// Propagation: only in (`MS_SLAVE`).

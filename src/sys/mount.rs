@@ -6,9 +6,11 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags,
+    UnmountFlags,
 };
 
+use super::flags::mount_attr::MS_REC;
 use super::{Result, check, errno};
 
 /// A change to a mount, or to a whole tree of them.
@@ -80,6 +82,20 @@ pub fn set_attributes(
     check(ret).map(drop)
 }
 
+/// Changes how `mount` passes mounts on: `MS_PRIVATE` and the like, with `MS_REC` for all mounts
+/// below it. Nothing for 0. Allocates nothing.
+///
+/// # Errors
+/// `EINVAL` for what is no propagation.
+pub fn propagate(mount: BorrowedFd<'_>, propagation: u64) -> Result<()> {
+    if propagation == 0 {
+        return Ok(());
+    }
+    let is_recursive = propagation & MS_REC != 0;
+    let change = Attributes { propagation: propagation & !MS_REC, ..Attributes::default() };
+    set_attributes(mount, is_recursive, &change)
+}
+
 /// Attaches the detached `mount` on top of `target`. Allocates nothing.
 ///
 /// # Errors
@@ -128,6 +144,25 @@ impl NewFilesystem {
     /// As [`Self::set`].
     pub fn set_fd(&self, key: &CStr, value: BorrowedFd<'_>) -> Result<()> {
         rustix::mount::fsconfig_set_fd(self.0.as_fd(), key, value).map_err(errno)
+    }
+
+    /// Begins a change to the file system that `mount` is a mount of.
+    ///
+    /// # Errors
+    /// `EPERM` without `CAP_SYS_ADMIN` over it.
+    ///
+    /// Reference: `fspick(2)`.
+    pub fn of(mount: BorrowedFd<'_>) -> Result<Self> {
+        let flags = FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH;
+        rustix::mount::fspick(mount, c"", flags).map(Self).map_err(errno)
+    }
+
+    /// Carries out the change that [`Self::of`] began.
+    ///
+    /// # Errors
+    /// What the file system says; [`Self::complaint`] may say more.
+    pub fn reconfigure(&self) -> Result<()> {
+        rustix::mount::fsconfig_reconfigure(self.0.as_fd()).map_err(errno)
     }
 
     /// Creates the superblock and gives it as a detached mount with these `MOUNT_ATTR_*` bits.

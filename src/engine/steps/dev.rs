@@ -25,7 +25,7 @@ pub(in crate::engine) fn build(
 ) -> Result<OwnedFd, Cause> {
     let writable = MountAttributes { set: attributes.set & !mount_attr::RDONLY, ..attributes };
     let owner = (ids.user(0)?, ids.group(0)?);
-    let dev = tmpfs(&tree.options, owner, writable)?;
+    let dev = tmpfs(&tree.source, &tree.options, owner, writable)?;
     let at = dev.as_fd();
     for directory in &tree.directories {
         make_directories(at, directory.as_str(), owner)?;

@@ -1,6 +1,6 @@
 //! Steps of the supervisor that build mounts, detached: seen by nobody until they are attached.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::engine::cause::{Cause, Ids};
@@ -8,7 +8,7 @@ use rustix::fs::{OFlags, ResolveFlags};
 
 use crate::engine::steps::{dev, rootfs};
 use crate::plan::mount::{Filesystem, FsOption, MountAttributes};
-use crate::plan::text::HostPath;
+use crate::plan::text::{HostPath, Text};
 use crate::sys::mount::{self, NewFilesystem};
 use crate::sys::{Errno, fd, flags::mount_attr};
 
@@ -19,20 +19,24 @@ pub(in crate::engine) fn build(
     ids: &Ids<'_>,
 ) -> Result<OwnedFd, Cause> {
     match filesystem {
-        Filesystem::Proc { options } => plain(c"proc", c"proc", options, attributes),
-        Filesystem::Sysfs { options } => plain(c"sysfs", c"sysfs", options, attributes),
-        Filesystem::Mqueue => plain(c"mqueue", c"mqueue", &[], attributes),
-        Filesystem::Cgroup => plain(c"cgroup2", c"cgroup", &[], attributes),
-        Filesystem::Devpts { options, group } => devpts(options, *group, attributes, ids),
-        Filesystem::Tmpfs { options, owner, .. } => {
-            let (uid, gid) = (ids.user(owner.0)?, ids.group(owner.1)?);
-            tmpfs(options, (uid, gid), attributes)
+        Filesystem::Proc { source, options } => plain(c"proc", source, options, attributes),
+        Filesystem::Sysfs { source, options } => plain(c"sysfs", source, options, attributes),
+        Filesystem::Mqueue { source, options } => plain(c"mqueue", source, options, attributes),
+        Filesystem::Cgroup { source, options } => plain(c"cgroup2", source, options, attributes),
+        Filesystem::Devpts { source, options, group } => {
+            let group = group.map(|group| ids.group(group)).transpose()?;
+            devpts(source, options, group, attributes)
+        }
+        Filesystem::Tmpfs { source, options, owner, .. } => {
+            let owner = (ids.user(owner.0)?, ids.group(owner.1)?);
+            tmpfs(source, options, owner, attributes)
         }
         Filesystem::Dev(tree) => dev::build(tree, attributes, ids),
         Filesystem::Bind { source, recursive } => bind(source, *recursive, attributes, ids.mapping),
         Filesystem::Other { kind, source, options } => {
-            plain(kind.as_c_str(), source.as_c_str(), options, attributes)
+            plain(kind.as_c_str(), source, options, attributes)
         }
+        Filesystem::Present { .. } => Err(Errno::EOPNOTSUPP.into()),
     }
 }
 
@@ -48,49 +52,100 @@ fn set_all(filesystem: &NewFilesystem, options: &[FsOption]) -> Result<(), Cause
 }
 
 fn plain(
-    kind: &std::ffi::CStr,
-    source: &std::ffi::CStr,
+    kind: &CStr,
+    source: &Text,
     options: &[FsOption],
     attributes: MountAttributes,
 ) -> Result<OwnedFd, Cause> {
+    let filesystem = begin(kind, source, options)?;
+    finish(&filesystem, attributes)
+}
+
+fn begin(kind: &CStr, source: &Text, options: &[FsOption]) -> Result<NewFilesystem, Cause> {
     let filesystem = NewFilesystem::open(kind)?;
-    filesystem.set(c"source", source)?;
+    filesystem.set(c"source", source.as_c_str())?;
     set_all(&filesystem, options)?;
-    filesystem.mount(attributes.set).map_err(|error| rootfs::said(&filesystem, error))
+    Ok(filesystem)
+}
+
+/// Makes the file system; it is detached and has no mount below it.
+fn finish(filesystem: &NewFilesystem, attributes: MountAttributes) -> Result<OwnedFd, Cause> {
+    let made = filesystem.mount(attributes.set).map_err(|error| rootfs::said(filesystem, error))?;
+    mount::propagate(made.as_fd(), attributes.propagation)?;
+    mount::propagate(made.as_fd(), attributes.then_propagation)?;
+    Ok(made)
 }
 
 fn devpts(
+    source: &Text,
     options: &[FsOption],
     group: Option<u32>,
     attributes: MountAttributes,
-    ids: &Ids<'_>,
 ) -> Result<OwnedFd, Cause> {
-    let filesystem = NewFilesystem::open(c"devpts")?;
-    filesystem.set(c"source", c"devpts")?;
-    set_all(&filesystem, options)?;
+    let filesystem = begin(c"devpts", source, options)?;
     if let Some(group) = group {
-        set_number(&filesystem, c"gid", ids.group(group)?)?;
+        set_number(&filesystem, c"gid", group)?;
     }
-    filesystem.mount(attributes.set).map_err(|error| rootfs::said(&filesystem, error))
+    finish(&filesystem, attributes)
 }
 
-fn set_number(filesystem: &NewFilesystem, key: &std::ffi::CStr, number: u32) -> Result<(), Cause> {
+fn set_number(filesystem: &NewFilesystem, key: &CStr, number: u32) -> Result<(), Cause> {
     let value = CString::new(number.to_string()).map_err(|_| Errno::EINVAL)?;
     filesystem.set(key, &value).map_err(|error| rootfs::said(filesystem, error))
 }
 
 /// A tmpfs whose root directory belongs to these host ids.
 pub(in crate::engine) fn tmpfs(
+    source: &Text,
     options: &[FsOption],
     owner: (u32, u32),
     attributes: MountAttributes,
 ) -> Result<OwnedFd, Cause> {
-    let filesystem = NewFilesystem::open(c"tmpfs")?;
-    filesystem.set(c"source", c"tmpfs")?;
-    set_all(&filesystem, options)?;
+    let filesystem = begin(c"tmpfs", source, options)?;
     set_number(&filesystem, c"uid", owner.0)?;
     set_number(&filesystem, c"gid", owner.1)?;
-    filesystem.mount(attributes.set).map_err(|error| rootfs::said(&filesystem, error))
+    finish(&filesystem, attributes)
+}
+
+/// Changes the mount that `place` is on, and options of its file system.
+pub(in crate::engine) fn change(
+    place: BorrowedFd<'_>,
+    options: &[FsOption],
+    attributes: MountAttributes,
+) -> Result<(), Cause> {
+    if !options.is_empty() {
+        let filesystem = NewFilesystem::of(place)?;
+        set_all(&filesystem, options)?;
+        filesystem.reconfigure().map_err(|error| rootfs::said(&filesystem, error))?;
+    }
+    shape(place, attributes, None)
+}
+
+/// Gives a mount, and those below it, the attributes asked for. `mapping` goes to the mounts
+/// below, too, if its flag says so: to all of them in one call, or to none.
+fn shape(
+    tree: BorrowedFd<'_>,
+    attributes: MountAttributes,
+    mapping: Option<(BorrowedFd<'_>, bool)>,
+) -> Result<(), Cause> {
+    let first = attributes.propagation;
+    for is_deep in [true, false] {
+        let mapping = mapping.filter(|(_, deep)| *deep == is_deep).map(|(mapping, _)| mapping);
+        let idmap = if mapping.is_some() { mount_attr::IDMAP } else { 0 };
+        let (set, clear) = if is_deep {
+            (attributes.recursive_set, attributes.recursive_clear)
+        } else {
+            (attributes.set, attributes.clear)
+        };
+        let spreads = first & mount_attr::MS_REC != 0;
+        let propagation = if spreads == is_deep { first & !mount_attr::MS_REC } else { 0 };
+        if (set | idmap | clear | propagation) != 0 {
+            let change = mount::Attributes { set: set | idmap, clear, propagation, mapping };
+            mount::set_attributes(tree, is_deep, &change)
+                .map_err(|error| unmappable(error, mapping.is_some()))?;
+        }
+    }
+    Ok(mount::propagate(tree, attributes.then_propagation)?)
 }
 
 /// A copy of a mount of the host, or of a tree of them, with flags and translated ids.
@@ -104,26 +159,8 @@ fn bind(
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let place = fd::open_resolved(rustix::fs::CWD, source.as_c_str(), OFlags::PATH, resolve)?;
     let tree = mount::copy_tree(place.as_fd(), c"", recursive)?;
-    let all = rootfs::change(attributes, mapping);
-    // Id translation and the flags that are meant recursively go to every mount of the tree in
-    // one call, all or none; the others to its top alone.
-    let deep = mount::Attributes {
-        set: attributes.recursive_set | (all.set & mount_attr::IDMAP),
-        clear: attributes.recursive_clear,
-        propagation: all.propagation,
-        mapping: all.mapping,
-    };
-    mount::set_attributes(tree.as_fd(), recursive, &deep)
-        .map_err(|error| unmappable(error, attributes.mapped))?;
-    let top = mount::Attributes {
-        set: attributes.set,
-        clear: attributes.clear,
-        propagation: 0,
-        mapping: None,
-    };
-    if top.set != 0 || top.clear != 0 {
-        mount::set_attributes(tree.as_fd(), false, &top)?;
-    }
+    let mapping = mapping.filter(|_| attributes.mapped).map(|mapping| (mapping, recursive));
+    shape(tree.as_fd(), attributes, mapping)?;
     Ok(tree)
 }
 

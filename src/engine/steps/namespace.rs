@@ -45,20 +45,21 @@ pub(in crate::engine) fn build_own_mount(
     attributes: MountAttributes,
 ) -> Result<()> {
     let built = match filesystem {
-        Filesystem::Proc { options } => {
-            let proc = open(c"proc", options, attributes)?;
+        Filesystem::Proc { source, options } => {
+            let proc = open(c"proc", source, options, attributes)?;
             let flags = OFlags::PATH | OFlags::DIRECTORY;
             let sysctl = fd::open_beneath(proc.as_fd(), c"sys", flags)?;
             fd::place_at(&sysctl, plan.sysctl_number())?;
             proc
         }
-        Filesystem::Cgroup => open(c"cgroup2", &[], attributes)?,
+        Filesystem::Cgroup { source, options } => open(c"cgroup2", source, options, attributes)?,
         Filesystem::Sysfs { .. }
-        | Filesystem::Mqueue
+        | Filesystem::Mqueue { .. }
         | Filesystem::Devpts { .. }
         | Filesystem::Tmpfs { .. }
         | Filesystem::Dev(_)
         | Filesystem::Bind { .. }
+        | Filesystem::Present { .. }
         | Filesystem::Other { .. } => return Err(Errno::EOPNOTSUPP),
     };
     fd::place_at(&built, plan.slot_number(slot))
@@ -66,18 +67,22 @@ pub(in crate::engine) fn build_own_mount(
 
 fn open(
     kind: &std::ffi::CStr,
+    source: &Text,
     options: &[FsOption],
     attributes: MountAttributes,
 ) -> Result<OwnedFd> {
     let filesystem = NewFilesystem::open(kind)?;
-    filesystem.set(c"source", kind)?;
+    filesystem.set(c"source", source.as_c_str())?;
     for (key, value) in options {
         match value {
             Some(value) => filesystem.set(key.as_c_str(), value.as_c_str())?,
             None => filesystem.set_flag(key.as_c_str())?,
         }
     }
-    filesystem.mount(attributes.set)
+    let made = filesystem.mount(attributes.set)?;
+    mount::propagate(made.as_fd(), attributes.propagation)?;
+    mount::propagate(made.as_fd(), attributes.then_propagation)?;
+    Ok(made)
 }
 
 /// The limits of `/proc/sys/user` that count namespaces.

@@ -212,6 +212,10 @@ impl<'plan> Supervisor<'plan> {
                 let owner = (self.ids().user(0)?, self.ids().group(0)?);
                 attach::attach(self.root()?, self.slot(*slot)?, at, *place, owner)
             }
+            Action::Remount { at, options, attributes } => {
+                let place = fd::open_in_root(self.root()?, at.as_c_str(), OFlags::PATH)?;
+                mounts::change(place.as_fd(), options, *attributes)
+            }
             Action::EnterNetworkAndIpc => self.enter_network_and_ipc(),
             Action::KeepSysctl => self.keep_sysctl(),
             Action::SetNetSysctl { name, value } => self.set_net_sysctl(name, value),

@@ -5,26 +5,35 @@ use super::{Builder, KERNEL_FLAGS, plain};
 use crate::plan::Origin;
 use crate::plan::action::{Action, Gate, Namespace, Slot, Track};
 use crate::plan::mount::Filesystem;
+use crate::plan::mounts::Wanted;
 use crate::plan::text::Text;
 use crate::policy::Ids;
 
 /// The slots of what init builds.
 pub(super) struct OwnMounts {
+    /// Of the container's procfs, attached or not.
     pub(super) proc: Slot,
-    pub(super) cgroup: Option<Slot>,
+    /// Of each mount of the bundle that init builds, by its JSON pointer.
+    built: Vec<(String, Slot)>,
 }
 
 impl OwnMounts {
-    /// Where init leaves this file system, if it is one that init builds.
-    pub(super) fn slot_of(&self, filesystem: &Filesystem) -> Option<Slot> {
-        if matches!(filesystem, Filesystem::Proc { .. }) {
-            Some(self.proc)
-        } else if *filesystem == Filesystem::Cgroup {
-            self.cgroup
-        } else {
-            None
-        }
+    /// Where init leaves a mount of the bundle, if it is one that init builds.
+    pub(super) fn slot_of(&self, pointer: &str) -> Option<Slot> {
+        self.built.iter().find(|(of, _)| of == pointer).map(|(_, slot)| *slot)
     }
+
+    /// All slots, each once.
+    pub(super) fn slots(&self) -> Vec<Slot> {
+        let mut slots = vec![self.proc];
+        slots.extend(self.built.iter().map(|(_, slot)| *slot).filter(|slot| *slot != self.proc));
+        slots
+    }
+}
+
+/// The two file systems that bind to the namespaces of the process that opens them.
+fn is_own(filesystem: &Filesystem) -> bool {
+    matches!(filesystem, Filesystem::Proc { .. } | Filesystem::Cgroup { .. })
 }
 
 impl Builder<'_> {
@@ -102,41 +111,28 @@ impl Builder<'_> {
         self.builtin(Track::Init, Action::NewKeyring, "the caller's keys stay behind");
     }
 
-    /// The two file systems that bind to the namespaces of the process that opens them.
     fn own_mounts(&mut self) -> OwnMounts {
-        let proc = self.mounts.iter().find(|m| matches!(m.filesystem, Filesystem::Proc { .. }));
-        let (action, pointer) = match proc {
-            Some(mount) => (
-                Action::BuildMount {
-                    slot: Slot(0),
-                    filesystem: mount.filesystem.clone(),
-                    attributes: mount.attributes,
-                },
-                Some(mount.pointer.clone()),
-            ),
-            None => (
-                Action::BuildMount {
-                    slot: Slot(0),
-                    filesystem: Filesystem::Proc { options: Vec::new() },
-                    attributes: plain(KERNEL_FLAGS),
-                },
-                None,
-            ),
-        };
-        match &pointer {
-            Some(pointer) => self.asked(Track::Init, action, pointer),
-            None => self.builtin(Track::Init, action, "to set limits through; never attached"),
+        let proc = Slot(0);
+        let is_proc = |mount: &&Wanted| matches!(mount.filesystem, Filesystem::Proc { .. });
+        let first = self.mounts.iter().find(is_proc).map(|mount| mount.pointer.clone());
+        if first.is_none() {
+            let filesystem = Filesystem::Proc { source: c"proc".into(), options: Vec::new() };
+            let attributes = plain(KERNEL_FLAGS);
+            let action = Action::BuildMount { slot: proc, filesystem, attributes };
+            self.builtin(Track::Init, action, "to set limits through; never attached");
         }
-        let cgroup = self.mounts.iter().find(|m| m.filesystem == Filesystem::Cgroup);
-        let cgroup = cgroup.map(|mount| (mount.attributes, mount.pointer.clone()));
-        let cgroup = cgroup.map(|(attributes, pointer)| {
-            let slot = self.slot();
-            let filesystem = Filesystem::Cgroup;
+        let own = self.mounts.iter().filter(|mount| is_own(&mount.filesystem));
+        let own: Vec<_> = own
+            .map(|mount| (mount.pointer.clone(), mount.filesystem.clone(), mount.attributes))
+            .collect();
+        let mut built = Vec::with_capacity(own.len());
+        for (pointer, filesystem, attributes) in own {
+            let slot = if first.as_ref() == Some(&pointer) { proc } else { self.slot() };
             let action = Action::BuildMount { slot, filesystem, attributes };
             self.asked(Track::Init, action, &pointer);
-            slot
-        });
-        OwnMounts { proc: Slot(0), cgroup }
+            built.push((pointer, slot));
+        }
+        OwnMounts { proc, built }
     }
 
     fn inner_namespaces(&mut self) {

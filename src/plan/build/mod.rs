@@ -193,7 +193,7 @@ impl<'a> Builder<'a> {
                 Err(error) => self.errors.push(error),
             }
         }
-        mounts::prepare_dev(&mut wanted);
+        mounts::dev::make_room(&mut wanted);
         wanted
     }
 
@@ -238,7 +238,10 @@ impl<'a> Builder<'a> {
             changes: judged.changes.clone(),
             would_refuse: judged.would_refuse.clone(),
             would_change: judged.would_change.clone(),
-            notes: self.inputs.notes,
+            notes: {
+                let asked = self.mounts.iter().flat_map(|mount| mount.notes.iter().cloned());
+                self.inputs.notes.into_iter().chain(asked).collect()
+            },
         })
     }
 
@@ -278,6 +281,7 @@ fn plain(set: u64) -> MountAttributes {
         recursive_set: 0,
         recursive_clear: 0,
         propagation: 0,
+        then_propagation: 0,
         mapped: false,
     }
 }
@@ -285,12 +289,13 @@ fn plain(set: u64) -> MountAttributes {
 fn own_dev(setting: Setting<'_>) -> Result<Wanted, PlanError> {
     let fault = |error: super::text::HoldsNul| PlanError::new("/mounts".into(), error.to_string());
     let mode = (Text::new("mode").map_err(fault)?, Some(Text::new("755").map_err(fault)?));
-    let tree = mounts::dev_tree(vec![mode], setting)?;
+    let tree = mounts::dev::tree(c"tmpfs".into(), vec![mode], setting)?;
     Ok(Wanted {
         pointer: "/mounts".to_owned(),
         at: RootedPath::new("/dev").map_err(fault)?,
         filesystem: Filesystem::Dev(Box::new(tree)),
         attributes: plain(mount_attr::NOSUID | mount_attr::NOEXEC),
+        notes: Vec::new(),
     })
 }
 

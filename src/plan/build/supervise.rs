@@ -14,11 +14,12 @@ use crate::sys::flags::mount_attr;
 
 /// A mount on its way to its place.
 struct Attached {
-    slot: Slot,
+    /// `None` for a change to what is there already.
+    slot: Option<Slot>,
     at: RootedPath,
     place: Place,
     origin: Origin,
-    /// For what can only be built inside the container's namespaces.
+    /// What is done first: a change, or for what can only be built inside the container's namespaces.
     build: Option<Action>,
     late: bool,
 }
@@ -38,7 +39,7 @@ impl Builder<'_> {
             }
         }
         let why = "what only init could build";
-        for slot in [Some(own.proc), own.cgroup].into_iter().flatten() {
+        for slot in own.slots() {
             self.builtin(track, Action::FetchMount { slot }, why);
         }
         let done = "ids are mapped, and what it built was fetched";
@@ -138,8 +139,10 @@ impl Builder<'_> {
             };
             let origin = self.origin(&mount.pointer);
             let mut build = None;
-            let slot = if let Some(slot) = own.slot_of(&mount.filesystem) {
-                slot
+            let slot = if let Some(slot) = own.slot_of(&mount.pointer) {
+                Some(slot)
+            } else if matches!(mount.filesystem, Filesystem::Present { .. }) {
+                None
             } else {
                 let slot = self.slot();
                 let filesystem = mount.filesystem.clone();
@@ -150,8 +153,15 @@ impl Builder<'_> {
                 } else {
                     self.push(Track::Supervisor, action, origin.clone());
                 }
-                slot
+                Some(slot)
             };
+            if let Filesystem::Present { options } = &mount.filesystem {
+                build = Some(Action::Remount {
+                    at: mount.at.clone(),
+                    options: options.clone(),
+                    attributes: mount.attributes,
+                });
+            }
             let late = late.iter().any(touches);
             attached.push(Attached { slot, at: mount.at.clone(), place, origin, build, late });
         }
@@ -170,13 +180,18 @@ impl Builder<'_> {
             };
             let slot = self.slot();
             let options: Vec<FsOption> = vec![(mode, Some(value))];
-            let filesystem =
-                Filesystem::Tmpfs { options, owner: (0, 0), copy_up: Some(at.clone()) };
+            let filesystem = Filesystem::Tmpfs {
+                source: c"tmpfs".into(),
+                options,
+                owner: (0, 0),
+                copy_up: Some(at.clone()),
+            };
             let attributes = plain(mount_attr::NOSUID | mount_attr::NODEV);
             let action = Action::BuildMount { slot, filesystem, attributes };
             let origin = Self::rule("rootfs.scratch");
             self.push(Track::Supervisor, action, origin.clone());
             let place = Place::Optional;
+            let slot = Some(slot);
             attached.push(Attached { slot, at, place, origin, build: None, late: false });
         }
         attached
@@ -186,8 +201,10 @@ impl Builder<'_> {
         if let Some(build) = mount.build {
             self.push(Track::Supervisor, build, mount.origin.clone());
         }
-        let action = Action::Attach { slot: mount.slot, at: mount.at, place: mount.place };
-        self.push(Track::Supervisor, action, mount.origin);
+        if let Some(slot) = mount.slot {
+            let action = Action::Attach { slot, at: mount.at, place: mount.place };
+            self.push(Track::Supervisor, action, mount.origin);
+        }
     }
 
     fn net_sysctls(&self) -> Vec<(Text, Text, Origin)> {
@@ -265,7 +282,7 @@ fn is_in_proc(action: &Action) -> bool {
 
 /// File systems that bind to the network or IPC namespace of the process that opens them.
 fn is_late(filesystem: &Filesystem) -> bool {
-    matches!(filesystem, Filesystem::Sysfs { .. } | Filesystem::Mqueue)
+    matches!(filesystem, Filesystem::Sysfs { .. } | Filesystem::Mqueue { .. })
 }
 
 /// A file system made for others to be mounted in: what is late inside does not make it late.

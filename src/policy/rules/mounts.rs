@@ -17,6 +17,7 @@ const NO_HOST_KERNEL_FILES: RuleId = RuleId("mount.no-host-kernel-files");
 const NO_KERNEL_COVER: RuleId = RuleId("mount.no-kernel-cover");
 const KNOWN_TYPES: RuleId = RuleId("mount.known-types");
 const NO_SHARED: RuleId = RuleId("mount.no-shared-propagation");
+const NO_REMOUNT: RuleId = RuleId("mount.no-remount");
 const DEV_OWN: RuleId = RuleId("dev.own");
 
 pub(super) fn apply(case: &mut Case<'_>) {
@@ -68,6 +69,11 @@ fn one(case: &mut Case<'_>, index: usize, mut mount: Mount) -> Mount {
     let at = format!("/mounts/{index}");
     let to = cleaned(mount.destination());
     let bind = is_bind(&mount);
+    if options(&mount).iter().any(|word| word == "remount") {
+        let hint = "give the mount itself the options that it shall have";
+        case.refuse(NO_REMOUNT, format!("{at}/options"), "changes an earlier mount", hint);
+        return mount;
+    }
     let typ = if bind { "bind".to_owned() } else { mount.typ().clone().unwrap_or_default() };
     if !list_of(KNOWN_TYPES).contains(&typ.as_str()) {
         let hint = "mount it on the host and bind it";

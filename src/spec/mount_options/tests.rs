@@ -107,10 +107,30 @@ fn options_in_one_string_and_a_second_source_are_refused() {
 }
 
 #[test]
-fn two_propagation_types_are_refused() {
-    assert_eq!(parse(&["rprivate"]).propagation.map(|p| p.recursive), Some(true));
-    assert_eq!(parse_as("bind", &["slave", "slave"]).unwrap().bind, Bind::Tree);
-    assert_eq!(fault("bind", &["rprivate", "shared"]), "`shared` follows another propagation");
+fn propagations_are_kept_in_their_order_and_three_are_refused() {
+    assert_eq!(parse(&["rprivate", "rprivate"]).propagation.len(), 1);
+    let modes: Vec<_> = parse(&["slave", "shared"]).propagation.iter().map(|p| p.mode).collect();
+    assert_eq!(modes, [PropagationMode::Slave, PropagationMode::Shared]);
+    let text = "`private` is the third propagation";
+    assert_eq!(fault("bind", &["slave", "shared", "private"]), text);
+}
+
+#[test]
+fn a_mapping_may_stand_in_the_option() {
+    let parsed = parse_as("bind", &["ridmap=uids=0-1000-10#@5-6-1;gids=0-0-1"]).unwrap();
+
+    let mapping = parsed.mapping.unwrap();
+    assert_eq!(parsed.idmap, Some(Idmap::Recursive));
+    let second = OwnMappingLine { on_disk: 5, seen_as: 6, size: 1, inside: true };
+    assert_eq!((mapping.uids.len(), mapping.uids[1], mapping.gids.len()), (2, second, 1));
+    for (text, words) in [
+        ("idmap=uids=0-1-1", "needs both"),
+        ("idmap=users=0-1-1", "`users=0-1-1` is neither"),
+        ("idmap=uids=0-1;gids=0-0-1", "`0-1` is not ID-ID-COUNT"),
+        ("idmap=uids=0-1-0;gids=0-0-1", "`0-1-0` is not ID-ID-COUNT"),
+    ] {
+        assert!(fault("bind", &[text]).contains(words), "{text}");
+    }
 }
 
 #[test]

@@ -7,9 +7,14 @@
 //! Reference: runtime-spec, config.md, "Linux mount options"; mount(8), "FILESYSTEM-INDEPENDENT
 //! MOUNT OPTIONS"; mount_setattr(2).
 
-use crate::sys::flags::mount_attr as attr;
+mod idmap;
+mod words;
 
 use super::words::Quoted;
+use crate::sys::flags::mount_attr as attr;
+use words::{Change, Meaning, WORDS};
+
+pub use idmap::{Idmap, OwnMapping, OwnMappingLine};
 
 /// What the options of one mount ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,12 +27,14 @@ pub struct MountOptions {
     pub attributes: Attributes,
     /// Attributes of this mount and of every mount below it; they prevail over `attributes`.
     pub recursive: Attributes,
-    /// How this mount passes mounts on and takes them.
-    pub propagation: Option<Propagation>,
+    /// How this mount passes mounts on and takes them: one after the other, two at most.
+    pub propagation: Vec<Propagation>,
     /// Whether what the image has at the destination is copied into the new tmpfs.
     pub copy_up: bool,
     /// Whether the ids on this mount are translated.
-    pub idmap: Option<IdMap>,
+    pub idmap: Option<Idmap>,
+    /// By what they are, if the option itself says so.
+    pub mapping: Option<OwnMapping>,
     /// Flags of the file system, to be set when it is made.
     pub superblock: Vec<SuperblockOption>,
     /// What is left: keys for the file system itself, each with its value.
@@ -43,15 +50,6 @@ pub enum Bind {
     /// The tree at the source, without the mounts in it.
     Tree,
     /// The tree at the source, with the mounts in it.
-    Recursive,
-}
-
-/// Whose ids are translated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IdMap {
-    /// Those of the mount alone.
-    Mount,
-    /// Those of the mount and of every mount below it.
     Recursive,
 }
 
@@ -156,6 +154,26 @@ pub enum SuperblockFlag {
 }
 
 impl SuperblockFlag {
+    /// The word of the specification that switches the flag `on` or off.
+    #[must_use]
+    pub const fn word(self, on: bool) -> &'static str {
+        match (self, on) {
+            (Self::ReadOnly, true) => "ro",
+            (Self::ReadOnly, false) => "rw",
+            (Self::Synchronous, true) => "sync",
+            (Self::Synchronous, false) => "async",
+            (Self::DirSync, _) => "dirsync",
+            (Self::Mandatory, true) => "mand",
+            (Self::Mandatory, false) => "nomand",
+            (Self::LazyTime, true) => "lazytime",
+            (Self::LazyTime, false) => "nolazytime",
+            (Self::InodeVersion, true) => "iversion",
+            (Self::InodeVersion, false) => "noiversion",
+            (Self::Silent, true) => "silent",
+            (Self::Silent, false) => "loud",
+        }
+    }
+
     /// The key that `fsconfig(FSCONFIG_SET_FLAG)` knows the flag by, switched `on` or off. `None`
     /// if there is none: the flag is what a new file system has, or exists for mount(2) alone.
     #[must_use]
@@ -170,8 +188,7 @@ impl SuperblockFlag {
             (Self::Mandatory, false) => Some("nomand"),
             (Self::LazyTime, true) => Some("lazytime"),
             (Self::LazyTime, false) => Some("nolazytime"),
-            (Self::InodeVersion, true) => Some("iversion"),
-            (Self::DirSync | Self::InodeVersion, false) | (Self::Silent, _) => None,
+            (Self::DirSync, false) | (Self::InodeVersion | Self::Silent, _) => None,
         }
     }
 }
@@ -184,100 +201,6 @@ pub struct BadOption {
     /// What is wrong.
     pub what: String,
 }
-
-#[derive(Debug, Clone, Copy)]
-enum Change {
-    Set(u64),
-    Clear(u64),
-    /// Takes the access time mode with these bits.
-    Atime(u64),
-    /// Leaves the mode with these bits, for the kernel's default, if it was taken before.
-    NotAtime(u64),
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Meaning {
-    Nothing,
-    Bind(Bind),
-    Remount,
-    ReadOnly(bool),
-    Mount(Change),
-    Recursive(Change),
-    Superblock(SuperblockFlag, bool),
-    Propagate(PropagationMode, bool),
-    CopyUp,
-    IdMap(IdMap),
-}
-
-use Meaning::{Mount, Propagate, Recursive, Superblock};
-
-/// Every word, in the order of the alphabet, which is also how `features` lists them.
-#[rustfmt::skip]
-const WORDS: &[(&str, Meaning)] = &[
-    ("async", Superblock(SuperblockFlag::Synchronous, false)),
-    ("atime", Mount(Change::NotAtime(attr::NOATIME))),
-    ("bind", Meaning::Bind(Bind::Tree)),
-    ("defaults", Meaning::Nothing),
-    ("dev", Mount(Change::Clear(attr::NODEV))),
-    ("diratime", Mount(Change::Clear(attr::NODIRATIME))),
-    ("dirsync", Superblock(SuperblockFlag::DirSync, true)),
-    ("exec", Mount(Change::Clear(attr::NOEXEC))),
-    ("idmap", Meaning::IdMap(IdMap::Mount)),
-    ("iversion", Superblock(SuperblockFlag::InodeVersion, true)),
-    ("lazytime", Superblock(SuperblockFlag::LazyTime, true)),
-    ("loud", Superblock(SuperblockFlag::Silent, false)),
-    ("mand", Superblock(SuperblockFlag::Mandatory, true)),
-    ("noatime", Mount(Change::Atime(attr::NOATIME))),
-    ("nodev", Mount(Change::Set(attr::NODEV))),
-    ("nodiratime", Mount(Change::Set(attr::NODIRATIME))),
-    ("noexec", Mount(Change::Set(attr::NOEXEC))),
-    ("noiversion", Superblock(SuperblockFlag::InodeVersion, false)),
-    ("nolazytime", Superblock(SuperblockFlag::LazyTime, false)),
-    ("nomand", Superblock(SuperblockFlag::Mandatory, false)),
-    // Relative times are the kernel's default: not asking for them is asking for the default.
-    ("norelatime", Mount(Change::NotAtime(attr::RELATIME))),
-    ("nostrictatime", Mount(Change::NotAtime(attr::STRICTATIME))),
-    ("nosuid", Mount(Change::Set(attr::NOSUID))),
-    ("nosymfollow", Mount(Change::Set(attr::NOSYMFOLLOW))),
-    ("private", Propagate(PropagationMode::Private, false)),
-    ("ratime", Recursive(Change::NotAtime(attr::NOATIME))),
-    ("rbind", Meaning::Bind(Bind::Recursive)),
-    ("rdev", Recursive(Change::Clear(attr::NODEV))),
-    ("rdiratime", Recursive(Change::Clear(attr::NODIRATIME))),
-    ("relatime", Mount(Change::Atime(attr::RELATIME))),
-    ("remount", Meaning::Remount),
-    ("rexec", Recursive(Change::Clear(attr::NOEXEC))),
-    ("ridmap", Meaning::IdMap(IdMap::Recursive)),
-    ("rnoatime", Recursive(Change::Atime(attr::NOATIME))),
-    ("rnodev", Recursive(Change::Set(attr::NODEV))),
-    ("rnodiratime", Recursive(Change::Set(attr::NODIRATIME))),
-    ("rnoexec", Recursive(Change::Set(attr::NOEXEC))),
-    ("rnorelatime", Recursive(Change::NotAtime(attr::RELATIME))),
-    ("rnostrictatime", Recursive(Change::NotAtime(attr::STRICTATIME))),
-    ("rnosuid", Recursive(Change::Set(attr::NOSUID))),
-    ("rnosymfollow", Recursive(Change::Set(attr::NOSYMFOLLOW))),
-    ("ro", Meaning::ReadOnly(true)),
-    ("rprivate", Propagate(PropagationMode::Private, true)),
-    ("rrelatime", Recursive(Change::Atime(attr::RELATIME))),
-    ("rro", Recursive(Change::Set(attr::RDONLY))),
-    ("rrw", Recursive(Change::Clear(attr::RDONLY))),
-    ("rshared", Propagate(PropagationMode::Shared, true)),
-    ("rslave", Propagate(PropagationMode::Slave, true)),
-    ("rstrictatime", Recursive(Change::Atime(attr::STRICTATIME))),
-    ("rsuid", Recursive(Change::Clear(attr::NOSUID))),
-    ("rsymfollow", Recursive(Change::Clear(attr::NOSYMFOLLOW))),
-    ("runbindable", Propagate(PropagationMode::Unbindable, true)),
-    ("rw", Meaning::ReadOnly(false)),
-    ("shared", Propagate(PropagationMode::Shared, false)),
-    ("silent", Superblock(SuperblockFlag::Silent, true)),
-    ("slave", Propagate(PropagationMode::Slave, false)),
-    ("strictatime", Mount(Change::Atime(attr::STRICTATIME))),
-    ("suid", Mount(Change::Clear(attr::NOSUID))),
-    ("symfollow", Mount(Change::Clear(attr::NOSYMFOLLOW))),
-    ("sync", Superblock(SuperblockFlag::Synchronous, true)),
-    ("tmpcopyup", Meaning::CopyUp),
-    ("unbindable", Propagate(PropagationMode::Unbindable, false)),
-];
 
 /// Every word that is not data for a file system, in the order of the alphabet.
 pub fn words() -> impl Iterator<Item = &'static str> {
@@ -324,18 +247,20 @@ impl MountOptions {
                 self.attributes.change(if on { Change::Set(bit) } else { Change::Clear(bit) });
                 self.set_superblock(SuperblockFlag::ReadOnly, on);
             }
-            Mount(change) => self.attributes.change(change),
-            Recursive(change) => self.recursive.change(change),
-            Superblock(flag, on) => self.set_superblock(flag, on),
-            Propagate(mode, recursive) => {
+            Meaning::Mount(change) => self.attributes.change(change),
+            Meaning::Recursive(change) => self.recursive.change(change),
+            Meaning::Superblock(flag, on) => self.set_superblock(flag, on),
+            Meaning::Propagate(mode, recursive) => {
                 let new = Propagation { mode, recursive };
-                if self.propagation.is_some_and(|old| old != new) {
-                    return Err(format!("{} follows another propagation", Quoted(option)));
+                if !self.propagation.contains(&new) {
+                    self.propagation.push(new);
                 }
-                self.propagation = Some(new);
+                if self.propagation.len() > 2 {
+                    return Err(format!("{} is the third propagation", Quoted(option)));
+                }
             }
             Meaning::CopyUp => self.copy_up = true,
-            Meaning::IdMap(idmap) => self.idmap = Some(idmap),
+            Meaning::Idmap(idmap) => self.idmap = Some(idmap),
         }
         Ok(())
     }
@@ -355,6 +280,16 @@ impl MountOptions {
         }
         if key.contains(',') {
             return Err(format!("{} is several options in one", Quoted(option)));
+        }
+        let idmap = match key {
+            "idmap" => Some(Idmap::Mount),
+            "ridmap" => Some(Idmap::Recursive),
+            _ => None,
+        };
+        if let (Some(idmap), Some(text)) = (idmap, &value) {
+            self.idmap = Some(idmap);
+            self.mapping = Some(OwnMapping::parse(text)?);
+            return Ok(());
         }
         if key == "source" {
             return Err("the source of a mount is no option of it".to_owned());

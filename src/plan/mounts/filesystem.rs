@@ -1,0 +1,143 @@
+//! What a mount is of: from type, source and options to a file system.
+
+use oci_spec::runtime::Mount;
+
+use super::{Setting, dev};
+use crate::plan::build::PlanError;
+use crate::plan::mount::{Filesystem, FsOption};
+use crate::plan::text::{HostPath, RootedPath, Text};
+use crate::spec::mount_options::{Bind, MountOptions, SuperblockFlag};
+
+pub(super) fn of(
+    mount: &Mount,
+    at: &RootedPath,
+    options: &MountOptions,
+    pointer: &str,
+    setting: Setting<'_>,
+) -> Result<Filesystem, PlanError> {
+    let fault = |at: &str, what: String| PlanError::new(format!("{pointer}{at}"), what);
+    if options.bind != Bind::No {
+        return bind(mount, options, setting).map_err(|what| fault("/source", what));
+    }
+    let mut data = texts(options).map_err(|what| fault("/options", what))?;
+    let typ = mount.typ().as_deref().unwrap_or_default();
+    if options.remount {
+        if let Some(read_only) = read_only(options) {
+            data.push((text(read_only).map_err(|what| fault("/options", what))?, None));
+        }
+        return Ok(Filesystem::Present { options: data });
+    }
+    let source = text(&source(mount)).map_err(|what| fault("/source", what))?;
+    Ok(match typ {
+        "proc" => Filesystem::Proc { source, options: data },
+        "sysfs" => Filesystem::Sysfs { source, options: data },
+        "mqueue" => Filesystem::Mqueue { source, options: data },
+        "cgroup" | "cgroup2" => Filesystem::Cgroup { source, options: data },
+        "devpts" => {
+            let group = number(&mut data, "gid").map_err(|what| fault("/options", what))?;
+            // Every instance is a new one since Linux 4.7.
+            data.retain(|(key, _)| key.as_str() != "newinstance");
+            Filesystem::Devpts { source, options: data, group }
+        }
+        "tmpfs" => {
+            let uid = number(&mut data, "uid").map_err(|what| fault("/options", what))?;
+            let gid = number(&mut data, "gid").map_err(|what| fault("/options", what))?;
+            if at.as_str() == "/dev" {
+                let tree = dev::tree(source, data, setting)?;
+                return Ok(Filesystem::Dev(Box::new(tree)));
+            }
+            Filesystem::Tmpfs {
+                source,
+                options: data,
+                owner: (uid.unwrap_or(0), gid.unwrap_or(0)),
+                copy_up: options.copy_up.then(|| at.clone()),
+            }
+        }
+        other => {
+            if let Some(read_only) = read_only(options) {
+                data.push((text(read_only).map_err(|what| fault("/options", what))?, None));
+            }
+            let kind = text(other).map_err(|what| fault("/type", what))?;
+            Filesystem::Other { kind, source, options: data }
+        }
+    })
+}
+
+/// The word for the file system itself, if the bundle says one.
+fn read_only(options: &MountOptions) -> Option<&'static str> {
+    let said = options.superblock.iter().find(|flag| flag.flag == SuperblockFlag::ReadOnly)?;
+    said.flag.fsconfig_key(said.on)
+}
+
+/// What is asked for and has no effect: it is said, not dropped.
+pub(super) fn notes(mount: &Mount, options: &MountOptions, pointer: &str) -> Vec<String> {
+    let mut notes = Vec::new();
+    if mount.destination().is_relative() {
+        notes.push(format!("{pointer}/destination is relative, which is deprecated"));
+    }
+    for asked in &options.superblock {
+        let why = match asked.flag {
+            SuperblockFlag::InodeVersion => Some("each file system decides about it by itself"),
+            SuperblockFlag::Silent => {
+                asked.on.then_some("the kernel logs as much about such a mount as about any")
+            }
+            SuperblockFlag::ReadOnly => None,
+            SuperblockFlag::Synchronous
+            | SuperblockFlag::DirSync
+            | SuperblockFlag::Mandatory
+            | SuperblockFlag::LazyTime => {
+                (options.bind != Bind::No).then_some("the file system that is bound stays as it is")
+            }
+        };
+        if let Some(why) = why {
+            let word = asked.flag.word(asked.on);
+            notes.push(format!("{pointer}/options: `{word}` has no effect: {why}"));
+        }
+    }
+    notes
+}
+
+fn text(text: &str) -> Result<Text, String> {
+    Text::new(text).map_err(|error| error.to_string())
+}
+
+fn source(mount: &Mount) -> String {
+    let source = mount.source().as_ref().and_then(|source| source.to_str());
+    source.or(mount.typ().as_deref()).unwrap_or("none").to_owned()
+}
+
+/// Everything that is left for the file system itself: its own words, and superblock flags.
+fn texts(options: &MountOptions) -> Result<Vec<FsOption>, String> {
+    let mut data = Vec::with_capacity(options.data.len());
+    for (key, value) in &options.data {
+        data.push((text(key)?, value.as_deref().map(text).transpose()?));
+    }
+    // Read-only is a flag of our mount: the file system itself must be writable while it is
+    // furnished, and may be shared with other mounts of it.
+    let kept = options.superblock.iter().filter(|flag| flag.flag != SuperblockFlag::ReadOnly);
+    for flag in kept {
+        if let Some(key) = flag.flag.fsconfig_key(flag.on) {
+            data.push((text(key)?, None));
+        }
+    }
+    Ok(data)
+}
+
+/// Takes a number out of the options.
+fn number(data: &mut Vec<FsOption>, name: &str) -> Result<Option<u32>, String> {
+    let Some(at) = data.iter().position(|(key, _)| key.as_str() == name) else { return Ok(None) };
+    let (_, value) = data.remove(at);
+    let value = value.as_ref().map_or("", Text::as_str);
+    value.parse().map(Some).map_err(|_| format!("`{name}={value}` is not a number"))
+}
+
+fn bind(mount: &Mount, options: &MountOptions, setting: Setting<'_>) -> Result<Filesystem, String> {
+    let source = mount.source().as_ref().and_then(|source| source.to_str());
+    let source = source.filter(|source| !source.is_empty()).ok_or("is missing")?;
+    let path = if source.starts_with('/') {
+        HostPath::new(source)
+    } else {
+        HostPath::new(&format!("{}/{source}", setting.bundle))
+    };
+    Ok(Filesystem::Bind { source: path?, recursive: options.bind == Bind::Recursive })
+}

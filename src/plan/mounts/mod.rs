@@ -1,0 +1,149 @@
+//! The chapter on mounts: from the bundle's list to what is built, and where it goes.
+
+pub(super) mod dev;
+mod filesystem;
+
+use oci_spec::runtime::{LinuxDevice, Mount};
+
+use super::build::PlanError;
+use super::mount::{Filesystem, MountAttributes};
+use super::text::{HostPath, RootedPath};
+use crate::spec::mount_options::{Attributes, MountOptions, Propagation, PropagationMode};
+use crate::sys::flags::mount_attr;
+
+/// A mount of the bundle, ready to become steps.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// Its JSON pointer.
+    pub pointer: String,
+    /// Where it goes.
+    pub at: RootedPath,
+    /// What it is.
+    pub filesystem: Filesystem,
+    /// Its flags.
+    pub attributes: MountAttributes,
+    /// What of it has no effect here.
+    pub notes: Vec<String>,
+}
+
+impl Wanted {
+    /// What is bound there, if it is a bind mount.
+    pub(super) fn source(&self) -> Option<&HostPath> {
+        let Filesystem::Bind { source, .. } = &self.filesystem else { return None };
+        Some(source)
+    }
+}
+
+/// What the chapter decides from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setting<'a> {
+    /// Whether ids of binds are translated.
+    pub mapped: bool,
+    /// Whether the level holds anything back.
+    pub hardened: bool,
+    /// Whether the program has a terminal.
+    pub terminal: bool,
+    /// `/linux/devices`.
+    pub devices: &'a [LinuxDevice],
+    /// The directory that relative sources are relative to.
+    pub bundle: &'a str,
+}
+
+/// Converts every mount of the bundle.
+pub(super) fn convert(
+    mounts: &[Mount],
+    setting: Setting<'_>,
+    errors: &mut Vec<PlanError>,
+) -> Vec<Wanted> {
+    let mut wanted = Vec::with_capacity(mounts.len());
+    for (index, mount) in mounts.iter().enumerate() {
+        let pointer = format!("/mounts/{index}");
+        match one(mount, &pointer, setting) {
+            Ok(mount) => wanted.push(mount),
+            Err(fault) => errors.push(fault),
+        }
+    }
+    wanted
+}
+
+fn one(mount: &Mount, pointer: &str, setting: Setting<'_>) -> Result<Wanted, PlanError> {
+    let fault = |at: &str, what: String| PlanError::new(format!("{pointer}{at}"), what);
+    let words = mount.options().clone().unwrap_or_default();
+    let typ = mount.typ().as_deref();
+    let options = MountOptions::parse(typ, &words).map_err(|bad| {
+        let what = bad.into_iter().map(|bad| bad.what).collect::<Vec<_>>().join("; ");
+        fault("/options", what)
+    })?;
+    let to = mount.destination().to_str().unwrap_or_default();
+    let at = RootedPath::new(to).map_err(|error| fault("/destination", error.to_string()))?;
+    let filesystem = filesystem::of(mount, &at, &options, pointer, setting)?;
+    let attributes = attributes(&options, &filesystem, setting);
+    let notes = filesystem::notes(mount, &options, pointer);
+    Ok(Wanted { pointer: pointer.to_owned(), at, filesystem, attributes, notes })
+}
+
+fn attributes(
+    options: &MountOptions,
+    filesystem: &Filesystem,
+    setting: Setting<'_>,
+) -> MountAttributes {
+    let bind = matches!(filesystem, Filesystem::Bind { .. });
+    let old = bind || matches!(filesystem, Filesystem::Present { .. });
+    let (top, below) = (options.attributes, options.recursive);
+    // Under a level that holds back, what a bind brings along below it is held back, too.
+    let deep = if bind && setting.hardened {
+        top.set & (mount_attr::NOSUID | mount_attr::NODEV | mount_attr::RDONLY)
+    } else {
+        0
+    };
+    let [first, then] = propagation(&options.propagation, filesystem);
+    let top = prevail(top, below);
+    // A mount that is made has no mount below it, and nothing yet to be cleared.
+    let made = Attributes { set: below.applied_to(top.set), clear: 0 };
+    let (top, below) = if old { (top, below) } else { (made, Attributes::default()) };
+    MountAttributes {
+        set: top.set,
+        clear: top.clear,
+        recursive_set: below.set | deep,
+        recursive_clear: below.clear,
+        propagation: first,
+        then_propagation: then,
+        mapped: bind && setting.mapped,
+    }
+}
+
+/// What is left for the top alone when `below` goes to every mount of the tree.
+fn prevail(top: Attributes, below: Attributes) -> Attributes {
+    let mut theirs = below.set | below.clear;
+    if theirs & mount_attr::ATIME_MASK != 0 {
+        theirs |= mount_attr::ATIME_MASK;
+    }
+    Attributes { set: top.set & !theirs, clear: top.clear & !theirs }
+}
+
+/// What is asked for, one after the other; a bind is private where nothing is.
+fn propagation(asked: &[Propagation], filesystem: &Filesystem) -> [u64; 2] {
+    let mut steps = asked.iter().map(|one| {
+        let mode = match one.mode {
+            PropagationMode::Private => mount_attr::MS_PRIVATE,
+            PropagationMode::Shared => mount_attr::MS_SHARED,
+            PropagationMode::Slave => mount_attr::MS_SLAVE,
+            PropagationMode::Unbindable => mount_attr::MS_UNBINDABLE,
+        };
+        mode | if one.recursive { mount_attr::MS_REC } else { 0 }
+    });
+    let default = match filesystem {
+        Filesystem::Bind { recursive: true, .. } => mount_attr::MS_PRIVATE | mount_attr::MS_REC,
+        Filesystem::Bind { recursive: false, .. } => mount_attr::MS_PRIVATE,
+        Filesystem::Proc { .. }
+        | Filesystem::Sysfs { .. }
+        | Filesystem::Mqueue { .. }
+        | Filesystem::Cgroup { .. }
+        | Filesystem::Devpts { .. }
+        | Filesystem::Tmpfs { .. }
+        | Filesystem::Dev(_)
+        | Filesystem::Other { .. }
+        | Filesystem::Present { .. } => 0,
+    };
+    [steps.next().unwrap_or(default), steps.next().unwrap_or(0)]
+}
