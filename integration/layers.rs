@@ -40,9 +40,9 @@ const BELOW_THE_OPERATIONS: &[&str] = &[
     "sys",
 ];
 
-/// Operations, and what they give and take: plans and reports are shown, documents of the
-/// specification printed; `sys` for errors and for the caller's descriptors.
-const CLI: &[&str] = &["ops", "plan", "selftest", "spec", "store::rfc3339", "sys"];
+/// Operations, and what they give and take: plans, reports and verdicts of filters are shown,
+/// documents of the specification printed; `sys` for errors and for the caller's descriptors.
+const CLI: &[&str] = &["ops", "plan", "seccomp", "selftest", "spec", "store::rfc3339", "sys"];
 
 /// The program itself: the command line, and the allocators that only a program can choose.
 const MAIN: &[&str] = &["cli", "sys::alloc_guard", "sys::arena"];

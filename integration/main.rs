@@ -39,6 +39,8 @@ mod process_properties;
 #[cfg(test)]
 mod rootfs;
 #[cfg(test)]
+mod seccomp_cli;
+#[cfg(test)]
 mod seccomp_compiler;
 #[cfg(test)]
 mod seccomp_notify;

@@ -123,7 +123,7 @@ fn pod_view(facts: &KernelFacts) -> Option<PodView> {
     Some(PodView { of: pod.of.clone(), uids, gids })
 }
 
-fn load_policy(context: &Context, doing: &str) -> Result<Policy> {
+pub(super) fn load_policy(context: &Context, doing: &str) -> Result<Policy> {
     let text = policy_file::read(context.policy.as_deref())
         .map_err(|error| OpsError::because(doing, &error))?;
     let Some((file, text)) = text else { return Ok(Policy::default()) };

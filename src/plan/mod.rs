@@ -89,6 +89,9 @@ pub struct LaunchPlan {
     pub program: ProgramPlan,
     /// What the policy changed in what the bundle asked for.
     pub changes: Vec<Change>,
+    /// Rules of the seccomp baseline that the policy waives.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waived: Vec<String>,
     /// What the level `hardened` would have refused. Only under `audit`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub would_refuse: Vec<Refusal>,

@@ -195,6 +195,8 @@ pub struct Judged {
     pub ids: Ids,
     /// The limit of tasks where the bundle gives none.
     pub pids_limit: Option<i64>,
+    /// Rules of the seccomp baseline that do not stand, by name.
+    pub waived: Vec<String>,
     /// What was changed in it.
     pub changes: Vec<Change>,
     /// Under `audit`: what `hardened` would have changed.
@@ -236,6 +238,7 @@ pub fn judge(policy: &Policy, spec: Spec, host: &rules::HostView) -> Result<Judg
             scratch,
             ids,
             pids_limit,
+            waived: policy.seccomp.waive.clone(),
             changes,
             would_change: Vec::new(),
             would_refuse: Vec::new(),
@@ -248,6 +251,7 @@ pub fn judge(policy: &Policy, spec: Spec, host: &rules::HostView) -> Result<Judg
             scratch: Vec::new(),
             ids: Ids::AsWritten,
             pids_limit: None,
+            waived: Vec::new(),
             changes: Vec::new(),
             would_change: changes,
             would_refuse: refusals,

@@ -5,6 +5,9 @@ use serde::Deserialize;
 use super::{Case, RuleId};
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction};
 
+/// The control that merges the baseline in.
+const BASELINE: RuleId = RuleId("seccomp.baseline");
+
 /// The control that refuses listeners.
 const LISTENER: RuleId = RuleId("seccomp.listener");
 
@@ -14,6 +17,8 @@ const LISTENER: RuleId = RuleId("seccomp.listener");
 pub struct SeccompPolicy {
     /// Sockets of agents that a bundle may name as `listenerPath`, exactly as they are named.
     pub listeners: Vec<String>,
+    /// Rules of the baseline that do not stand on this machine, by name.
+    pub waive: Vec<String>,
 }
 
 /// Whether a profile asks somebody to decide.
@@ -24,9 +29,17 @@ pub fn asks(profile: &LinuxSeccomp) -> bool {
         || profile.syscalls().iter().flatten().any(|rule| notifies(rule.action()))
 }
 
-/// Refuses a listener that the policy does not name. To connect to a socket is to speak to a
-/// program of the host's with its trust in who may.
+/// Records the waivers, and refuses a listener that the policy does not name.
 pub(super) fn apply(case: &mut Case<'_>) {
+    for waived in &case.policy.seccomp.waive {
+        let by = format!("waived by {}", case.policy.source);
+        case.change(BASELINE, "/linux/seccomp", format!("`{waived}` of the baseline"), by);
+    }
+    refuse_listener(case);
+}
+
+/// To connect to a socket is to speak to a program of the host's with its trust in who may.
+fn refuse_listener(case: &mut Case<'_>) {
     let profile = case.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
     let Some(profile) = profile.filter(|profile| asks(profile)) else { return };
     // Without a path the compiler refuses it, whatever the policy says.

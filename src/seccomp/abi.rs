@@ -1,6 +1,7 @@
 //! The system call interfaces a filter can tell apart, and which of them one kernel serves.
 
 use std::fmt;
+use std::str::FromStr;
 
 use oci_spec::runtime::Arch;
 
@@ -80,6 +81,15 @@ impl Abi {
         }
     }
 
+    /// The number as the kernel reports it to a filter: x32 has a bit that people leave out.
+    #[must_use]
+    pub const fn full_number(self, number: u32) -> u32 {
+        match self {
+            Self::X32 => number | X32_BIT,
+            Self::X86_64 | Self::X86 | Self::Aarch64 | Self::Arm | Self::Riscv64 => number,
+        }
+    }
+
     /// The ABI of a call as a filter sees it.
     pub(crate) fn of_call(arch: u32, number: u32) -> Option<Self> {
         if arch == Self::X32.audit_arch() && number >= X32_BIT && number != u32::MAX {
@@ -115,6 +125,29 @@ impl Abi {
             | Arch::ScmpArchM68k
             | Arch::ScmpArchSh
             | Arch::ScmpArchSheb => None,
+        }
+    }
+}
+
+/// No ABI is called so.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no processor that there is a table for; x86_64, aarch64, riscv64, x86, x32 and arm are")]
+pub struct UnknownAbi;
+
+impl FromStr for Abi {
+    type Err = UnknownAbi;
+
+    /// Takes the names of uname(1), of Go and of profiles.
+    fn from_str(name: &str) -> Result<Self, UnknownAbi> {
+        let name = name.to_ascii_lowercase();
+        match name.strip_prefix("scmp_arch_").unwrap_or(&name) {
+            "x86_64" | "amd64" | "x86-64" => Ok(Self::X86_64),
+            "x86" | "i386" | "i686" | "386" => Ok(Self::X86),
+            "x32" => Ok(Self::X32),
+            "aarch64" | "arm64" => Ok(Self::Aarch64),
+            "arm" | "armv7l" => Ok(Self::Arm),
+            "riscv64" => Ok(Self::Riscv64),
+            _ => Err(UnknownAbi),
         }
     }
 }

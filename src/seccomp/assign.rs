@@ -7,7 +7,6 @@
 
 use std::cmp::Reverse;
 
-use super::Baseline;
 use super::abi::Abi;
 use super::action::Action;
 use super::condition::{Test, Width};
@@ -18,6 +17,7 @@ use super::profile::{Profile, Rule, rule_pointer};
 use super::program::Program;
 use super::resolve::{AbiRules, Arm, Block, Chain, Entry, Origin, Resolved, Ruling};
 use super::table::{Row, Version, lookup, ranges, rows};
+use super::{Baseline, SetIdBits};
 
 /// What is known so far of one number.
 #[derive(Debug, Clone, Copy)]
@@ -144,6 +144,7 @@ impl<'a> Sheets<'a> {
             abis,
             chains,
             flags: self.profile.flags,
+            set_id_bits: SetIdBits::AsGiven,
             vintage: self.vintage,
             denials: Vec::new(),
         }

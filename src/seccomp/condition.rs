@@ -236,6 +236,25 @@ impl Atom {
         }
     }
 
+    /// What is known of a word when the comparison came out so.
+    pub(crate) fn words(self, outcome: bool) -> String {
+        let half = if self.word.is_multiple_of(2) { "low" } else { "high" };
+        let what = format!("argument {}, {half} half,", self.word / 2);
+        let is = if outcome { "is" } else { "is not" };
+        match self.compare {
+            WordCompare::Masked { mask: u32::MAX, value } => format!("{what} {is} {value:#x}"),
+            WordCompare::Masked { mask, value: 0 } => {
+                let has = if outcome { "none" } else { "some" };
+                format!("{what} has {has} of the bits {mask:#x}")
+            }
+            WordCompare::Masked { mask, value } => format!("{what} & {mask:#x} {is} {value:#x}"),
+            WordCompare::AtLeast(value) => {
+                let than = if outcome { "at least" } else { "below" };
+                format!("{what} is {than} {value:#x}")
+            }
+        }
+    }
+
     /// The outcome, where it is the same for every word.
     pub(crate) fn constant(self) -> Option<bool> {
         match self.compare {

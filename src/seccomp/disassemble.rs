@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::action::Action;
 use super::compile::emit;
 use super::program::Instruction;
-use super::resolve::{Chain, Entry, Origin, Resolved, resolve};
+use super::resolve::{Origin, Resolved, resolve};
 use super::table::by_number;
 use super::{Abi, Request, SeccompError};
 
@@ -30,6 +30,9 @@ pub struct Line {
 /// More calls than this are not listed one by one.
 const FEW: usize = 4;
 
+/// Who decides for ABIs that a profile does not list.
+const ABIS: &str = "/linux/seccomp/architectures";
+
 /// The code of a return.
 const RETURN: u16 = 0x06;
 
@@ -39,12 +42,27 @@ const RETURN: u16 = 0x06;
 /// As [`compile`](super::compile()).
 pub fn disassemble(request: &Request<'_>) -> Result<Option<Vec<Line>>, SeccompError> {
     let Some(resolved) = resolve(request, &mut Vec::new())? else { return Ok(None) };
-    let program = emit(&resolved)?;
-    let mut reached = vec![Reached::default(); program.instructions.len()];
+    let instructions = emit(&resolved)?.instructions;
+    let reached = flow(&instructions);
+    let lines = instructions.iter().enumerate().zip(&reached);
+    Ok(Some(lines.map(|((at, code), here)| here.line(at, *code, &resolved)).collect()))
+}
+
+/// Of each ABI, how many of the instructions some call of it gets to; several may share one.
+#[must_use]
+pub fn sizes(instructions: &[Instruction]) -> Vec<(Abi, usize)> {
+    let reached = flow(instructions);
+    let count = |abi: Abi| reached.iter().filter(|here| here.abis().contains(&abi)).count();
+    Abi::ALL.into_iter().map(|abi| (abi, count(abi))).collect()
+}
+
+/// What comes to each instruction.
+fn flow(instructions: &[Instruction]) -> Vec<Reached> {
+    let mut reached = vec![Reached::default(); instructions.len()];
     if let Some(first) = reached.first_mut() {
         first.ranges.push(Range { arch: None, low: 0, high: u32::MAX });
     }
-    for (at, instruction) in program.instructions.iter().enumerate() {
+    for (at, instruction) in instructions.iter().enumerate() {
         let here = reached.get(at).cloned().unwrap_or_default();
         for (to, state) in here.after(at, *instruction) {
             if let Some(next) = reached.get_mut(to) {
@@ -52,8 +70,7 @@ pub fn disassemble(request: &Request<'_>) -> Result<Option<Vec<Line>>, SeccompEr
             }
         }
     }
-    let lines = program.instructions.iter().enumerate().zip(&reached);
-    Ok(Some(lines.map(|((at, code), here)| here.line(at, *code, &resolved)).collect()))
+    reached
 }
 
 /// Calls whose numbers are neighbours.
@@ -150,10 +167,10 @@ impl Reached {
 
     fn line(&self, at: usize, instruction: Instruction, resolved: &Resolved) -> Line {
         let calls = self.calls();
+        let is_return = instruction.code == RETURN;
         let origins = match &calls {
-            Some(calls) if instruction.code == RETURN || calls.len() <= FEW => {
-                origins(resolved, calls, instruction)
-            }
+            Some(calls) if is_return || calls.len() <= FEW => origins(resolved, calls, instruction),
+            None if is_return => vec![ABIS.to_owned()],
             Some(_) | None => Vec::new(),
         };
         let calls = match calls {
@@ -164,9 +181,12 @@ impl Reached {
                 };
                 calls.iter().map(name).collect::<Vec<_>>().join(", ")
             }
-            Some(_) | None => self.abis(),
+            None if is_return => "every other ABI".to_owned(),
+            Some(_) | None => {
+                self.abis().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            }
         };
-        Line { at, text: text(at, instruction), calls, origins }
+        Line { at, text: text(at, instruction, self.holds), calls, origins }
     }
 
     /// The calls that exist, by number; `None`: any ABI's, or numbers that nobody counts.
@@ -183,17 +203,17 @@ impl Reached {
         Some(calls)
     }
 
-    fn abis(&self) -> String {
-        let mut names: Vec<String> = Vec::new();
+    /// The ABIs of calls that get here, unless any call may.
+    fn abis(&self) -> Vec<Abi> {
+        let mut abis: Vec<Abi> = Vec::new();
         for range in &self.ranges {
-            let Some(arch) = range.arch else { return String::new() };
+            let Some(arch) = range.arch else { return Vec::new() };
             // The very last number is no ABI's own.
             for number in [range.low, range.high.saturating_sub(1).max(range.low)] {
-                let name = Abi::of_call(arch, number).map(|abi| abi.to_string());
-                names.extend(name.filter(|name| !names.contains(name)));
+                abis.extend(Abi::of_call(arch, number).filter(|abi| !abis.contains(abi)));
             }
         }
-        names.join(", ")
+        abis
     }
 }
 
@@ -210,14 +230,7 @@ fn origins(resolved: &Resolved, calls: &[(Abi, u32)], instruction: Instruction) 
     let answer = (instruction.code == RETURN).then(|| Action::from_ret(instruction.k));
     let mut origins: Vec<String> = Vec::new();
     for (abi, number) in calls {
-        let Some(rules) = resolved.abis.iter().find(|rules| rules.abi == *abi) else { continue };
-        let chain = match rules.entry(*number) {
-            Entry::Fixed(otherwise) => Chain { arms: Vec::new(), otherwise },
-            Entry::Chain(place) => match resolved.chains.get(place) {
-                Some(chain) => chain.clone(),
-                None => continue,
-            },
-        };
+        let chain = resolved.decision(*abi, *number);
         let rulings = chain.arms.iter().map(|arm| arm.ruling).chain([chain.otherwise]);
         for ruling in rulings.filter(|ruling| answer.is_none_or(|action| action == ruling.action)) {
             let origin = match ruling.origin {
@@ -225,7 +238,7 @@ fn origins(resolved: &Resolved, calls: &[(Abi, u32)], instruction: Instruction) 
                 Origin::Baseline(rule) => rule.id.to_owned(),
                 Origin::Newer => "newer than the profile".to_owned(),
                 Origin::Default => "default".to_owned(),
-                Origin::Abi => "/linux/seccomp/architectures".to_owned(),
+                Origin::Abi => ABIS.to_owned(),
             };
             if !origins.contains(&origin) {
                 origins.push(origin);
@@ -235,11 +248,17 @@ fn origins(resolved: &Resolved, calls: &[(Abi, u32)], instruction: Instruction) 
     origins
 }
 
-fn text(at: usize, instruction: Instruction) -> String {
+fn text(at: usize, instruction: Instruction, holds: Holds) -> String {
     let Instruction { code, jt, jf, k } = instruction;
     let branch = |how: &str| {
         let (yes, no) = (at + 1 + usize::from(jt), at + 1 + usize::from(jf));
-        format!("if {how} {k:#x} go {yes} else {no}")
+        let what = match (holds, Abi::of_call(k, 0)) {
+            (Holds::Arch, Some(abi)) => format!("arch is {abi}"),
+            (Holds::Arch, None) => format!("arch {how} {k:#x}"),
+            (Holds::Number, _) => format!("number {how} {k}"),
+            (Holds::Other, _) => format!("it {how} {k:#x}"),
+        };
+        format!("if {what} go {yes} else {no}")
     };
     match code {
         0x20 => match k {
@@ -253,9 +272,9 @@ fn text(at: usize, instruction: Instruction) -> String {
         },
         0x54 => format!("and {k:#x}"),
         0x05 => format!("go {}", u64::from(k) + u64::try_from(at).unwrap_or_default() + 1),
-        0x15 => branch("=="),
+        0x15 => branch("is"),
         0x35 => branch(">="),
-        0x45 => branch("any of"),
+        0x45 => branch("has any of"),
         0x06 => Action::from_ret(k).to_string(),
         other => format!("{other:#x} {jt} {jf} {k:#x}"),
     }

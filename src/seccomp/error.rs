@@ -1,7 +1,10 @@
 //! Why a profile was not compiled, and what was noticed about one that was.
 
 use super::action::Action;
+use super::baseline::{BaselineRule, baseline_rules};
+use super::names::suggest;
 use super::program::Program;
+use super::table::newest;
 
 /// Why there is no program.
 ///
@@ -90,18 +93,61 @@ pub enum SeccompError {
     TooLong,
 
     /// The policy waives a rule that the baseline does not have.
-    #[error("seccomp baseline: no rule is called `{id}`")]
+    #[error("no rule of the baseline is called `{id}`")]
     UnknownWaiver {
         /// The name given.
         id: String,
     },
 
     /// The policy waives a rule that keeps set-id files off id-mapped volumes.
-    #[error("seccomp baseline: `{id}` cannot be waived while a writable volume is id-mapped")]
+    #[error("`{id}` cannot be waived: set-id files could be made on id-mapped volumes")]
     NeededRule {
         /// The rule.
         id: &'static str,
     },
+}
+
+impl SeccompError {
+    /// What to do about it, where that is not plain from the sentence.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::UnknownCall { name, .. } => match suggest(name) {
+                Some(near) => format!("write `{near}` if that is meant, or take the name out"),
+                None => {
+                    format!(
+                        "take the name out; the calls of Linux {} and earlier are known",
+                        newest()
+                    )
+                }
+            },
+            Self::NoName { .. } => "name a call, or take the rule out".to_owned(),
+            Self::ArgumentIndex { .. } => "arguments are counted from 0".to_owned(),
+            Self::UselessErrno { .. } => {
+                "take the number out, or use SCMP_ACT_ERRNO or SCMP_ACT_TRACE".to_owned()
+            }
+            Self::Contradiction { .. } => "take one of the two rules out".to_owned(),
+            Self::TooLong => {
+                "compare fewer arguments; calls by name cost next to nothing".to_owned()
+            }
+            Self::UnknownWaiver { id } => match nearest_rule(id) {
+                Some(near) => format!("`{near}` is one; profiles/seccomp/baseline.json has all"),
+                None => "profiles/seccomp/baseline.json has them all".to_owned(),
+            },
+            Self::NeededRule { .. }
+            | Self::Listener { .. }
+            | Self::Range { .. }
+            | Self::Flag { .. } => return None,
+        })
+    }
+}
+
+/// The rule of the baseline whose name is like this, or that is about a call of this name.
+fn nearest_rule(id: &str) -> Option<&'static str> {
+    let alike = |rule: &&BaselineRule| {
+        rule.calls.contains(&id) || rule.id.split('.').any(|part| part == id)
+    };
+    baseline_rules().iter().find(alike).map(|rule| rule.id)
 }
 
 /// Something that the profile's author would want to know.

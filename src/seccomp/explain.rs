@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::action::Action;
-use super::baseline::Part;
+use super::baseline::{BaselineRule, Part, SetIdBits, may_waive};
 use super::compile::emit;
 use super::condition::Test;
 use super::errno;
@@ -13,7 +13,7 @@ use super::interpret::{Call, interpret};
 use super::paths::reached;
 use super::profile::rule_pointer;
 use super::resolve::{Chain, Origin, Resolved, Ruling, resolve};
-use super::table::{by_number, lookup};
+use super::table::{Row, by_number, lookup};
 use super::{Abi, Request, SeccompError};
 
 /// What a filter does with one system call, on every ABI that the kernel serves.
@@ -68,11 +68,12 @@ pub fn explain(request: &Request<'_>, name: &str) -> Result<Option<Explanation>,
         let cases = chain.map_or(Vec::new(), |chain| cases(&resolved, &chain));
         AbiExplanation { abi: abi.to_string(), number, cases }
     });
-    Ok(Some(Explanation {
-        name: row.name.to_owned(),
-        since: row.since.to_string(),
-        abis: abis.collect(),
-    }))
+    Ok(Some(explained(row, abis.collect())))
+}
+
+/// What is said of a call, whoever found it out.
+pub(crate) fn explained(row: &Row, abis: Vec<AbiExplanation>) -> Explanation {
+    Explanation { name: row.name.to_owned(), since: row.since.to_string(), abis }
 }
 
 /// A call that was seen, by name, and the case that decides it.
@@ -118,7 +119,7 @@ pub(crate) fn cases(resolved: &Resolved, chain: &Chain) -> Vec<Case> {
     arms.chain(last).collect()
 }
 
-fn case(resolved: &Resolved, when: Vec<String>, ruling: Ruling) -> Case {
+pub(crate) fn case(resolved: &Resolved, when: Vec<String>, ruling: Ruling) -> Case {
     let permitted = ruling.action.is_permissive();
     let (by, because, hint) = reason(resolved, ruling);
     let hint = (!permitted).then_some(hint);
@@ -136,15 +137,7 @@ fn reason(resolved: &Resolved, ruling: Ruling) -> (String, String, String) {
         Origin::Baseline(rule) => (
             format!("baseline rule `{}`", rule.id),
             rule.reason.to_owned(),
-            match rule.part {
-                Part::Standing => format!(
-                    "an exception in the policy can waive `{}`; known to need it: {}",
-                    rule.id, rule.breaks
-                ),
-                Part::SetIdBits => "give the container no writable volume that is id-mapped \
-                                    (annotations cannot change this)"
-                    .to_owned(),
-            },
+            waiver(rule, resolved.set_id_bits),
         ),
         Origin::Newer => (
             "/linux/seccomp".to_owned(),
@@ -165,6 +158,21 @@ fn reason(resolved: &Resolved, ruling: Ruling) -> (String, String, String) {
             "the profile does not list this ABI".to_owned(),
             "add the ABI to the profile's architectures".to_owned(),
         ),
+    }
+}
+
+/// What to do about a rule of the baseline.
+fn waiver(rule: &BaselineRule, set_id_bits: SetIdBits) -> String {
+    let BaselineRule { id, breaks, .. } = rule;
+    if may_waive(rule, set_id_bits) {
+        format!(
+            "the policy can waive it: \"{id}\" in `waive` of [seccomp]; known to need it: {breaks}"
+        )
+    } else if rule.part == Part::SetIdBits {
+        "give the container no writable volume that is id-mapped (annotations cannot change this)"
+            .to_owned()
+    } else {
+        format!("it cannot be waived while set-id bits are denied; known to need it: {breaks}")
     }
 }
 

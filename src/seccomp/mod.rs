@@ -23,9 +23,11 @@ mod names;
 mod paths;
 mod profile;
 mod program;
+mod read_back;
 mod resolve;
 mod settle;
 mod solve;
+mod survey;
 mod table;
 
 #[cfg(test)]
@@ -33,18 +35,24 @@ mod tests;
 
 use oci_spec::runtime::LinuxSeccomp;
 
-pub use abi::Abi;
+pub use abi::{Abi, UnknownAbi};
 pub use action::Action;
 pub use baseline::{BaselineRule, SetIdBits, baseline_rule, baseline_rules};
 pub use compare::{AbiDifference, CallDifference, Change, Comparison, Example, NAMELESS, compare};
-pub use disassemble::{Line, disassemble};
+pub use disassemble::{Line, disassemble, sizes};
 pub use error::{SeccompError, Warning};
 pub use explain::{AbiExplanation, Case, Explanation, Judgement, explain, judge};
 pub use interpret::{Call, Fault, interpret};
 pub use names::{Meant, is_call, meant, suggest};
 pub use program::{Instruction, Program, flag};
+pub use read_back::explain_program;
 pub use settle::{Circumstances, SettleError, Settled, settle};
-pub use table::Version;
+pub use survey::{AbiSurvey, survey};
+pub use table::{NoVersion, Version};
+
+/// A profile for containers whose engine sends none, at levels that are stricter than a baseline
+/// of denials: `profiles/seccomp/allowlist.json`.
+pub const ALLOW_LIST: &str = include_str!("../../profiles/seccomp/allowlist.json");
 
 /// What to compile.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,6 @@
 //! What people call a system call, and which one they mean.
 
 use super::Abi;
-use super::abi::X32_BIT;
 use super::table::{by_number, lookup, rows};
 
 /// What a word of a command line means.
@@ -20,13 +19,10 @@ pub enum Meant {
 pub fn meant(word: &str, abi: Abi) -> Meant {
     let digits = word.strip_prefix("0x").map(|digits| u32::from_str_radix(digits, 16));
     match digits.unwrap_or_else(|| word.parse()) {
-        Ok(number) => {
-            let full = if abi == Abi::X32 { number | X32_BIT } else { number };
-            match by_number(abi, full) {
-                Some(row) => Meant::Call(row.name),
-                None => Meant::FreeNumber(abi, number),
-            }
-        }
+        Ok(number) => match by_number(abi, abi.full_number(number)) {
+            Some(row) => Meant::Call(row.name),
+            None => Meant::FreeNumber(abi, number),
+        },
         Err(_) => match lookup(word) {
             Some(row) => Meant::Call(row.name),
             None => Meant::Unknown(suggest(word)),

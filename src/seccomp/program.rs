@@ -50,6 +50,20 @@ pub mod flag {
     pub const TSYNC_ESRCH: u32 = 1 << 4;
     /// A notified thread waits killably once its notification was received.
     pub const WAIT_KILLABLE_RECV: u32 = 1 << 5;
+
+    /// The names of the bits that are set, without `SECCOMP_FILTER_FLAG_`.
+    #[must_use]
+    pub fn names(bits: u32) -> Vec<&'static str> {
+        let all = [
+            (TSYNC, "TSYNC"),
+            (LOG, "LOG"),
+            (SPEC_ALLOW, "SPEC_ALLOW"),
+            (NEW_LISTENER, "NEW_LISTENER"),
+            (TSYNC_ESRCH, "TSYNC_ESRCH"),
+            (WAIT_KILLABLE_RECV, "WAIT_KILLABLE_RECV"),
+        ];
+        all.into_iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| name).collect()
+    }
 }
 
 impl Instruction {

@@ -84,6 +84,8 @@ pub(crate) struct Resolved {
     pub(crate) abis: Vec<AbiRules>,
     pub(crate) chains: Vec<Chain>,
     pub(crate) flags: u32,
+    /// Whether set-id bits are denied: then some rules of the baseline cannot be waived.
+    pub(crate) set_id_bits: SetIdBits,
     /// The newest call that the profile names.
     pub(crate) vintage: Option<Version>,
     /// Rules of the baseline that refuse what the profile would have let through.
@@ -118,7 +120,7 @@ pub(crate) fn resolve(
     for rule in &profile.rules {
         sheets.apply(rule, warnings)?;
     }
-    let mut resolved = sheets.finish();
+    let mut resolved = Resolved { set_id_bits: request.set_id_bits, ..sheets.finish() };
     if request.baseline == Baseline::Standing {
         for rule in baseline_rules() {
             let stands = rule.part == Part::Standing || request.set_id_bits == SetIdBits::Denied;
@@ -179,6 +181,7 @@ impl Resolved {
             abis: native.family().iter().map(rules).collect(),
             chains: Vec::new(),
             flags: 0,
+            set_id_bits: SetIdBits::AsGiven,
             vintage: None,
             denials: Vec::new(),
         }

@@ -120,10 +120,7 @@ impl Entry {
     /// # Errors
     /// [`StoreError::Record`] if there is none, or none that can be read.
     pub fn read_plan(&self) -> Result<Vec<u8>, StoreError> {
-        dir::read_file(&self.dir, PLAN_FILE, PLAN_LIMIT_BYTES).map_err(|error| {
-            let source = read_failed(PLAN_FILE, PLAN_LIMIT_BYTES, error);
-            StoreError::Record { id: self.id.clone(), source }
-        })
+        read_plan(&self.dir, &self.id)
     }
 
     /// Whether init waits for `start`.
@@ -182,6 +179,14 @@ pub(super) fn read_record(dir: &OwnedFd, id: &ContainerId) -> Result<Record, Sto
         .map_err(|error| read_failed(STATE_FILE, STATE_LIMIT_BYTES, error))
         .and_then(|bytes| Record::from_json(&bytes, id))
         .map_err(|source| StoreError::Record { id: id.clone(), source })
+}
+
+/// Reads the plan of container `id` from its directory.
+pub(super) fn read_plan(dir: &OwnedFd, id: &ContainerId) -> Result<Vec<u8>, StoreError> {
+    dir::read_file(dir, PLAN_FILE, PLAN_LIMIT_BYTES).map_err(|error| {
+        let source = read_failed(PLAN_FILE, PLAN_LIMIT_BYTES, error);
+        StoreError::Record { id: id.clone(), source }
+    })
 }
 
 /// Whether a socket stands at the name where init waits.

@@ -122,6 +122,16 @@ impl Store {
         Ok(StoredState { record, status })
     }
 
+    /// Reads the plan of the container `id` without waiting for anybody: it is written once.
+    ///
+    /// # Errors
+    /// [`StoreError::DoesNotExist`]; [`StoreError::Record`] if there is no plan, or none that can
+    /// be read; [`StoreError::Io`].
+    pub fn read_plan(&self, id: &ContainerId) -> Result<Vec<u8>, StoreError> {
+        let (_, dir) = self.open_entry(id)?;
+        entry::read_plan(&dir, id)
+    }
+
     /// Tells of every container, by id in order.
     ///
     /// Names that are no ids are none of ours, and left out; so is what goes away meanwhile.

@@ -3,6 +3,9 @@
 //! One file for each subcommand, as one level up; the work is in [`crate::ops::seccomp`].
 
 mod compile;
+mod explain;
+mod setting;
+mod table;
 
 use clap::{Args, Subcommand};
 
@@ -23,10 +26,12 @@ pub(super) struct SeccompArgs {
 #[derive(Debug, Subcommand)]
 enum SeccompCommand {
     Compile(compile::CompileArgs),
+    Explain(explain::ExplainArgs),
 }
 
-pub(super) fn perform(_context: &Context, args: &SeccompArgs) -> Outcome {
+pub(super) fn perform(context: &Context, args: &SeccompArgs) -> Outcome {
     match &args.command {
         SeccompCommand::Compile(args) => compile::perform(args),
+        SeccompCommand::Explain(args) => explain::perform(context, args),
     }
 }

@@ -236,6 +236,7 @@ impl<'a> Builder<'a> {
             steps: self.steps,
             program,
             changes: judged.changes.clone(),
+            waived: judged.waived.clone(),
             would_refuse: judged.would_refuse.clone(),
             would_change: judged.would_change.clone(),
             notes: {

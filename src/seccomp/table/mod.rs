@@ -21,6 +21,19 @@ pub struct Version {
     patch: u8,
 }
 
+/// The text is no version of a kernel.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no version of a kernel, as 6.1 is")]
+pub struct NoVersion;
+
+impl std::str::FromStr for Version {
+    type Err = NoVersion;
+
+    fn from_str(text: &str) -> Result<Self, NoVersion> {
+        Self::parse(text).ok_or(NoVersion)
+    }
+}
+
 impl Version {
     /// Reads `MAJOR.MINOR`, with a patch level and anything that is no digit after it, as
     /// uname(2) has it.
@@ -107,6 +120,12 @@ static INDEX: [u16; SLOTS] = index();
 /// Every call, sorted by name.
 pub(crate) fn rows() -> &'static [Row] {
     &ROWS
+}
+
+/// The newest kernel that there are calls of.
+pub(crate) fn newest() -> Version {
+    let oldest = Version { major: 0, minor: 0, patch: 0 };
+    ROWS.iter().map(|row| row.since).max().unwrap_or(oldest)
 }
 
 /// The call of that name.

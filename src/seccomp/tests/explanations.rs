@@ -11,8 +11,8 @@ fn a_denial_of_the_baseline_is_explained_for_every_abi() {
 
     let case = "    fail with EPERM
       decided by  baseline rule `mount.change`: nothing inside changes a mount
-      hint        an exception in the policy can waive `mount.change`; known to need it: systemd, \
-                nested containers
+      hint        the policy can waive it: \"mount.change\" in `waive` of [seccomp]; known to need \
+                it: systemd, nested containers
 ";
     let expected = format!(
         "mount, since Linux 1.0\n  x86_64   number 165\n{case}  x86      number 21\n{case}  \
@@ -32,13 +32,13 @@ fn conditions_are_explained_in_order() {
     fail with EPERM if argument 1, low half, is 0x5412
       decided by  baseline rule `terminal.input`: TIOCSTI and TIOCLINUX type into a terminal as \
          if its user had
-      hint        an exception in the policy can waive `terminal.input`; known to need it: \
-         nothing common
+      hint        the policy can waive it: \"terminal.input\" in `waive` of [seccomp]; known to \
+         need it: nothing common
     fail with EPERM if argument 1, low half, is 0x541c
       decided by  baseline rule `terminal.input`: TIOCSTI and TIOCLINUX type into a terminal as \
          if its user had
-      hint        an exception in the policy can waive `terminal.input`; known to need it: \
-         nothing common
+      hint        the policy can waive it: \"terminal.input\" in `waive` of [seccomp]; known to \
+         need it: nothing common
     allow
       decided by  /linux/seccomp/defaultAction: the profile does not name the call
 "
@@ -96,17 +96,18 @@ fn a_disassembly_names_calls_and_origins() {
     assert_eq!(
         text,
         "   0  load arch
-   1  if == 0xc000003e go 3 else 2
-   2  kill the process
+   1  if arch is x86_64 go 3 else 2
+   2  kill the process                       every other ABI by /linux/seccomp/architectures
    3  load number                            x86_64, x32
-   4  if >= 0x9d go 6 else 5                 x86_64, x32
-   5  if >= 0x1 go 13 else 12                x86_64
-   6  if >= 0x9e go 7 else 8                 x86_64, x32
-   7  fail with ENOSYS                       x86_64, x32 by newer than the profile
+   4  if number >= 157 go 6 else 5           x86_64, x32
+   5  if number >= 1 go 13 else 12           x86_64
+   6  if number >= 158 go 7 else 8           x86_64, x32
+   7  fail with ENOSYS                       x86_64, x32 by newer than the profile, \
+/linux/seccomp/architectures
    8  load argument 0, high half             prctl (x86_64) by /linux/seccomp/syscalls/1, default
-   9  if == 0x0 go 10 else 13                prctl (x86_64) by /linux/seccomp/syscalls/1, default
+   9  if it is 0x0 go 10 else 13             prctl (x86_64) by /linux/seccomp/syscalls/1, default
   10  load argument 0, low half              prctl (x86_64) by /linux/seccomp/syscalls/1, default
-  11  if == 0x7 go 12 else 13                prctl (x86_64) by /linux/seccomp/syscalls/1, default
+  11  if it is 0x7 go 12 else 13             prctl (x86_64) by /linux/seccomp/syscalls/1, default
   12  allow                                  read (x86_64), prctl (x86_64) by \
 /linux/seccomp/syscalls/0, /linux/seccomp/syscalls/1
   13  fail with EPERM                        x86_64 by default
