@@ -7,7 +7,7 @@ use super::directory::Directory;
 use super::hierarchies::open_v1;
 use super::limits::{self, Limit};
 use super::place::place;
-use super::saved::{CreatedDirectory, SavedCgroup};
+use super::saved::{Claimant, CreatedDirectory, SavedCgroup};
 use super::{CgroupError, Hierarchies, ebpf};
 use crate::plan::cgroup::{
     CgroupPlan, Chosen, DeviceRules, RelativePath, Setting, SettingOrigin, choose,
@@ -18,7 +18,7 @@ use crate::sys::{Errno, bpf};
 /// hierarchy that holds a limit of it.
 #[derive(Debug)]
 pub struct Cgroup {
-    pub(super) id: String,
+    pub(super) claimant: Claimant,
     pub(super) path: RelativePath,
     pub(super) leaf: Directory,
     pub(super) v1: Vec<V1Group>,
@@ -45,20 +45,21 @@ impl Cgroup {
     /// Any [`CgroupError`]; whatever was made is taken back first.
     pub fn create(
         plan: &CgroupPlan,
-        id: &str,
+        claimant: Claimant,
         hierarchies: &Hierarchies,
     ) -> Result<Self, CgroupError> {
-        let path = plan.path.resolve(id).map_err(|source| CgroupError::Path { source })?;
+        let path = plan.path.resolve(&claimant.id);
+        let path = path.map_err(|source| CgroupError::Path { source })?;
         let mut created = Vec::new();
-        let leaf = match place(&hierarchies.v2, None, &path, id, &mut created) {
+        let leaf = match place(&hierarchies.v2, None, &path, &claimant, &mut created) {
             Ok(leaf) => leaf,
             Err(error) => {
                 super::remove::take_back(hierarchies, &created);
                 return Err(error);
             }
         };
-        let id = id.to_owned();
-        let mut group = Self { id, path, leaf, v1: Vec::new(), created, programs: Vec::new() };
+        let mut group =
+            Self { claimant, path, leaf, v1: Vec::new(), created, programs: Vec::new() };
         match group.furnish(plan, hierarchies) {
             Ok(()) => Ok(group),
             Err(error) => {
@@ -85,7 +86,7 @@ impl Cgroup {
             }
         }
         Ok(Self {
-            id: saved.id.clone(),
+            claimant: saved.claimant.clone(),
             path: saved.path.clone(),
             leaf,
             v1,
@@ -98,7 +99,7 @@ impl Cgroup {
     #[must_use]
     pub fn save(&self) -> SavedCgroup {
         SavedCgroup {
-            id: self.id.clone(),
+            claimant: self.claimant.clone(),
             path: self.path.clone(),
             v1: self.v1.iter().map(|group| group.mount.clone()).collect(),
             created: self.created.clone(),
@@ -210,7 +211,7 @@ impl Cgroup {
         }
         let path = self.path.as_str();
         let root = open_v1(mount).map_err(CgroupError::system("open v1", path))?;
-        let leaf = place(&root, Some(mount), &self.path, &self.id, &mut self.created)?;
+        let leaf = place(&root, Some(mount), &self.path, &self.claimant, &mut self.created)?;
         if leaf.open_file("cpuset.cpus", rustix::fs::OFlags::RDONLY).is_ok() {
             let what = CgroupError::system("give processors to v1", path);
             limits::seed_cpuset(&root, path).map_err(what)?;

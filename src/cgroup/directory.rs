@@ -48,6 +48,12 @@ impl Directory {
         self.open_confined(path, DIRECTORY).map(Self::new)
     }
 
+    /// The directory above. Only for one that was opened from there: nothing else keeps it from
+    /// leaving the hierarchy.
+    pub(super) fn above(&self) -> Result<Self> {
+        rustix::fs::openat(&self.fd, "..", DIRECTORY, Mode::empty()).map(Self::new).map_err(errno)
+    }
+
     fn open_confined(&self, path: &str, flags: OFlags) -> Result<OwnedFd> {
         loop {
             match rustix::fs::openat2(&self.fd, path, flags, Mode::empty(), CONFINED) {

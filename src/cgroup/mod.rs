@@ -22,13 +22,14 @@ mod saved;
 pub mod stats;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod update;
 mod watch;
 
 pub use create::Cgroup;
 pub use error::CgroupError;
 pub use hierarchies::Hierarchies;
-pub use remove::remove_planned;
-pub use saved::{CreatedDirectory, SavedCgroup};
+pub use remove::{remove_marked, remove_planned, remove_saved};
+pub use saved::{Claimant, CreatedDirectory, SavedCgroup};
 pub use stats::Stats;
 pub use watch::{Happened, Watch};

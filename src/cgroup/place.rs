@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::CgroupError;
 use super::directory::Directory;
-use super::saved::{CreatedDirectory, Mark, Marked, mark};
+use super::saved::{Claimant, CreatedDirectory, Mark, Marked, mark};
 use crate::plan::cgroup::RelativePath;
 use crate::sys::Errno;
 
@@ -16,7 +16,7 @@ pub(super) fn place(
     root: &Directory,
     mount: Option<&Path>,
     path: &RelativePath,
-    id: &str,
+    claimant: &Claimant,
     created: &mut Vec<CreatedDirectory>,
 ) -> Result<Directory, CgroupError> {
     let mut attempt = 1;
@@ -30,11 +30,11 @@ pub(super) fn place(
     if !made || path.as_str().contains('/') {
         check_free(&leaf, mount.is_some(), path)?;
     }
-    let ours = Mark { made, id: id.to_owned() };
+    let ours = Mark { made, claimant: claimant.clone() };
     let what = CgroupError::system("mark", path.as_str());
     match mark(&leaf, &ours).map_err(what)? {
         Marked::Ours => {}
-        Marked::Was(mark) if mark.id == id => {
+        Marked::Was(mark) if mark.claimant == *claimant => {
             // A creation under this id was killed here; what it made is ours to remove.
             if mark.made && !made {
                 created.push(CreatedDirectory {
@@ -44,7 +44,10 @@ pub(super) fn place(
             }
         }
         Marked::Was(mark) => {
-            return Err(CgroupError::Claimed { path: path.as_str().to_owned(), owner: mark.id });
+            return Err(CgroupError::Claimed {
+                path: path.as_str().to_owned(),
+                owner: mark.claimant.id,
+            });
         }
     }
     Ok(leaf)

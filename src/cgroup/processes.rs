@@ -8,7 +8,7 @@ use rustix::fs::OFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::directory::{Directory, errno, read_to_end};
-use super::{Cgroup, CgroupError};
+use super::{Cgroup, CgroupError, tree};
 use crate::sys::{Errno, Result};
 
 /// How long anything here waits for the kernel.
@@ -147,28 +147,18 @@ pub(super) fn kill_each(group: &Directory) -> Result<()> {
 /// The processes of a group and of those below.
 fn pids_below(group: &Directory) -> Result<Vec<i32>> {
     let mut pids = Vec::new();
-    collect_pids(group, &mut pids).map(|()| pids)
+    tree::walk(group, &mut |group, _| add_pids(group, &mut pids), &mut |_, _| Ok(()))?;
+    Ok(pids)
 }
 
-fn collect_pids(group: &Directory, pids: &mut Vec<i32>) -> Result<()> {
+fn add_pids(group: &Directory, pids: &mut Vec<i32>) -> Result<()> {
     let listed = match group.read("cgroup.procs") {
-        // A threaded group only lists threads.
-        Err(Errno::EOPNOTSUPP) => group.read("cgroup.threads"),
-        other => other,
-    };
-    let listed = match listed {
-        Err(Errno::ENOENT | Errno::ENODEV) => return Ok(()),
+        // A threaded group has threads only; their processes are listed further up.
+        Err(Errno::ENOENT | Errno::ENODEV | Errno::EOPNOTSUPP) => return Ok(()),
         other => other?,
     };
     // 0 stands for a process of a pid namespace that is not below ours.
     pids.extend(listed.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid != 0));
-    for name in group.children()? {
-        match group.open(&name) {
-            Ok(child) => collect_pids(&child, pids)?,
-            Err(Errno::ENOENT | Errno::ENODEV) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
     Ok(())
 }
 

@@ -1,13 +1,14 @@
 //! Removes what a container's creation made, and nothing else.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::directory::Directory;
 use super::hierarchies::open_v1;
 use super::processes::{PATIENCE, kill_all, timeout, wait_for_event};
-use super::saved::{CreatedDirectory, read_mark, unmark};
-use super::{Cgroup, CgroupError, Hierarchies};
+use super::saved::{Claimant, CreatedDirectory, SavedCgroup, read_mark, unmark};
+use super::{Cgroup, CgroupError, Hierarchies, tree};
 use crate::plan::cgroup::{CgroupPath, RelativePath};
 use crate::sys::{Errno, Result, bpf};
 
@@ -79,6 +80,41 @@ pub(super) fn take_back(hierarchies: &Hierarchies, created: &[CreatedDirectory])
     }
 }
 
+/// Removes what was saved of a container's group, whatever is left of it. Its processes are
+/// killed.
+///
+/// # Errors
+/// [`CgroupError::Timeout`] when killed processes do not end in 2 s.
+pub fn remove_saved(
+    saved: &SavedCgroup,
+    hierarchies: &Hierarchies,
+) -> std::result::Result<(), CgroupError> {
+    let group = match Cgroup::open(saved, hierarchies) {
+        Ok(group) => group,
+        // Someone took the v2 group away. What is left elsewhere is still ours.
+        Err(CgroupError::System { source: Errno::ENOENT | Errno::ENODEV, .. }) => {
+            for made in saved.created.iter().rev() {
+                let what = CgroupError::system("remove", made.path.as_str());
+                match &made.mount {
+                    None => {}
+                    Some(mount) if made.path == saved.path => {
+                        open_v1(mount)
+                            .and_then(|root| remove_tree(&root, &made.path))
+                            .map_err(what)?;
+                    }
+                    Some(mount) => {
+                        let _ = open_v1(mount).and_then(|root| remove_empty(&root, &made.path));
+                    }
+                }
+            }
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    group.kill_all()?;
+    group.remove(hierarchies)
+}
+
 /// Removes what a creation left that was killed before it could save anything: only the
 /// planned path is known.
 ///
@@ -90,25 +126,59 @@ pub(super) fn take_back(hierarchies: &Hierarchies, created: &[CreatedDirectory])
 /// [`CgroupError::Timeout`] when killed processes do not end in 2 s.
 pub fn remove_planned(
     path: &CgroupPath,
-    id: &str,
+    claimant: &Claimant,
     hierarchies: &Hierarchies,
 ) -> std::result::Result<(), CgroupError> {
-    let path = path.resolve(id).map_err(|source| CgroupError::Path { source })?;
-    remove_marked(&hierarchies.v2, &path, id)?;
-    let mut mounts: Vec<_> = hierarchies.facts().v1.values().collect();
-    mounts.sort();
-    mounts.dedup();
-    for mount in mounts {
+    let path = path.resolve(&claimant.id).map_err(|source| CgroupError::Path { source })?;
+    remove_if_marked(&hierarchies.v2, &path, claimant)?;
+    for mount in v1_mounts(hierarchies) {
         let what = CgroupError::system("open v1", path.as_str());
-        remove_marked(&open_v1(mount).map_err(what)?, &path, id)?;
+        remove_if_marked(&open_v1(mount).map_err(what)?, &path, claimant)?;
     }
     Ok(())
 }
 
-fn remove_marked(
+/// Removes every group that bears this container's mark, wherever it is: when nothing is left
+/// that says where. Looks at every group of the host.
+///
+/// # Errors
+/// As [`remove_planned`].
+pub fn remove_marked(
+    claimant: &Claimant,
+    hierarchies: &Hierarchies,
+) -> std::result::Result<(), CgroupError> {
+    remove_below(&hierarchies.v2, claimant)?;
+    for mount in v1_mounts(hierarchies) {
+        let what = CgroupError::system("open v1", "");
+        remove_below(&open_v1(mount).map_err(what)?, claimant)?;
+    }
+    Ok(())
+}
+
+fn v1_mounts(hierarchies: &Hierarchies) -> BTreeSet<&Path> {
+    hierarchies.facts().v1.values().map(std::path::PathBuf::as_path).collect()
+}
+
+fn remove_below(root: &Directory, claimant: &Claimant) -> std::result::Result<(), CgroupError> {
+    let mut found = Vec::new();
+    let mut look = |group: &Directory, way: &str| {
+        if read_mark(group).is_some_and(|mark| mark.claimant == *claimant) {
+            found.extend(RelativePath::parse(way));
+        }
+        Ok(())
+    };
+    let what = CgroupError::system("look through", "");
+    tree::walk(root, &mut look, &mut |_, _| Ok(())).map_err(what)?;
+    for path in found {
+        remove_if_marked(root, &path, claimant)?;
+    }
+    Ok(())
+}
+
+fn remove_if_marked(
     root: &Directory,
     path: &RelativePath,
-    id: &str,
+    claimant: &Claimant,
 ) -> std::result::Result<(), CgroupError> {
     let what = || CgroupError::system("remove", path.as_str());
     let group = match root.open(path.as_str()) {
@@ -120,7 +190,7 @@ fn remove_marked(
         let _ = remove_empty(root, path);
         return Ok(());
     };
-    if mark.id != id {
+    if mark.claimant != *claimant {
         return Ok(());
     }
     // A v1 group has no such files: its processes are in the v2 group, which came first.
@@ -168,15 +238,8 @@ fn remove_tree(root: &Directory, path: &RelativePath) -> Result<()> {
 
 /// Removes the groups below one, deepest first, as far as they are free.
 fn remove_children(group: &Directory) -> Result<()> {
-    for name in group.children()? {
-        match group.open(&name) {
-            Err(Errno::ENOENT) => continue,
-            other => remove_children(&other?)?,
-        }
-        match group.remove(&name) {
-            Ok(()) | Err(Errno::EBUSY | Errno::ENOTEMPTY) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
+    tree::walk(group, &mut |_, _| Ok(()), &mut |above, name| match above.remove(name) {
+        Ok(()) | Err(Errno::EBUSY | Errno::ENOTEMPTY) => Ok(()),
+        Err(errno) => Err(errno),
+    })
 }

@@ -13,8 +13,9 @@ use crate::sys::Result;
 /// A control group in the form of the state file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedCgroup {
-    /// The container's id, as it stands in the marks.
-    pub id: String,
+    /// The container, as it stands in the marks.
+    #[serde(flatten)]
+    pub claimant: Claimant,
     /// The group, below the root of every hierarchy.
     pub path: RelativePath,
     /// The mount points of the v1 hierarchies that init has joined.
@@ -23,6 +24,16 @@ pub struct SavedCgroup {
     pub created: Vec<CreatedDirectory>,
     /// Device programs in a group that was there before: they outlive the container otherwise.
     pub programs: Vec<u32>,
+}
+
+/// Whose a group is: a container, known by its id among those of one state root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claimant {
+    /// The container's id.
+    pub id: String,
+    /// The directory that its state lies in, absolute.
+    #[serde(default)]
+    pub root: String,
 }
 
 /// A directory that this container's creation made.
@@ -43,7 +54,7 @@ pub(super) struct Mark {
     /// Whether the container's creation made the directory.
     pub(super) made: bool,
     /// The container.
-    pub(super) id: String,
+    pub(super) claimant: Claimant,
 }
 
 /// The second one is for a caller without privilege on the host, who may not write the first.
@@ -60,7 +71,8 @@ pub(super) enum Marked {
 
 /// Marks a group, unless it has a mark. Atomic: of two callers one succeeds.
 pub(super) fn mark(group: &Directory, mark: &Mark) -> Result<Marked> {
-    let value = format!("{}:{}", if mark.made { "made" } else { "used" }, mark.id);
+    let how = if mark.made { "made" } else { "used" };
+    let value = format!("{how}:{}:{}", mark.claimant.id, mark.claimant.root);
     for name in NAMES {
         match rustix::fs::fsetxattr(group.as_fd(), name, value.as_bytes(), XattrFlags::CREATE) {
             Ok(()) => return Ok(Marked::Ours),
@@ -74,13 +86,16 @@ pub(super) fn mark(group: &Directory, mark: &Mark) -> Result<Marked> {
 
 /// Reads a group's mark.
 pub(super) fn read_mark(group: &Directory) -> Option<Mark> {
-    let mut buffer = [0; 1024];
+    let mut buffer = [0; 8192];
     let text = NAMES.iter().find_map(|name| {
         let length = rustix::fs::fgetxattr(group.as_fd(), *name, &mut buffer).ok()?;
         std::str::from_utf8(buffer.get(..length)?).ok().map(str::to_owned)
     })?;
-    let (how, id) = text.split_once(':')?;
-    Some(Mark { made: how == "made", id: id.to_owned() })
+    let (how, container) = text.split_once(':')?;
+    // No id has a colon in it.
+    let (id, root) = container.split_once(':').unwrap_or((container, ""));
+    let claimant = Claimant { id: id.to_owned(), root: root.to_owned() };
+    Some(Mark { made: how == "made", claimant })
 }
 
 /// Takes the mark off a group that stays.

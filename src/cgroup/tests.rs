@@ -19,6 +19,10 @@ fn unique(name: &str) -> String {
     format!("cmtest-{name}-{}-{count}", std::process::id())
 }
 
+fn claimant(id: impl Into<String>) -> Claimant {
+    Claimant { id: id.into(), root: "/run/tests".to_owned() }
+}
+
 fn plan_at(path: Option<&str>, resources: &str) -> CgroupPlan {
     let resources = serde_json::from_str(resources).unwrap();
     build_cgroup_plan(&CgroupRequest {
@@ -76,7 +80,7 @@ fn a_group_is_made_and_removed_without_trace() {
     let hierarchies = Hierarchies::open().unwrap();
     let id = unique("trace");
 
-    let group = Cgroup::create(&plan("{}"), &id, &hierarchies).unwrap();
+    let group = Cgroup::create(&plan("{}"), claimant(&id), &hierarchies).unwrap();
 
     let directory = root_of(&hierarchies).join(format!("casemate-{id}"));
     assert_eq!(group.paths(&hierarchies), std::slice::from_ref(&directory));
@@ -91,7 +95,7 @@ fn parents_that_were_made_go_too_and_others_stay() {
     let top = unique("parents");
     let make = |leaf: &str| {
         let path = format!("/{top}/inner/{leaf}");
-        Cgroup::create(&plan_at(Some(&path), "{}"), leaf, &hierarchies).unwrap()
+        Cgroup::create(&plan_at(Some(&path), "{}"), claimant(leaf), &hierarchies).unwrap()
     };
 
     let (first, second) = (make("first"), make("second"));
@@ -110,7 +114,7 @@ fn a_saved_group_is_opened_again_and_removed() {
     let hierarchies = Hierarchies::open().unwrap();
     let id = unique("saved");
     let path = format!("/{id}/deep");
-    let group = Cgroup::create(&plan_at(Some(&path), "{}"), &id, &hierarchies).unwrap();
+    let group = Cgroup::create(&plan_at(Some(&path), "{}"), claimant(&id), &hierarchies).unwrap();
     let json = serde_json::to_string(&group.save()).unwrap();
     drop(group);
 
@@ -125,7 +129,7 @@ fn a_saved_group_is_opened_again_and_removed() {
 #[test]
 fn killing_ends_everything_inside_frozen_or_not() {
     let hierarchies = Hierarchies::open().unwrap();
-    let group = Cgroup::create(&plan("{}"), &unique("kill"), &hierarchies).unwrap();
+    let group = Cgroup::create(&plan("{}"), claimant(&unique("kill")), &hierarchies).unwrap();
     let mut subject = Subject::new("true").enter(&group);
     let mut frozen = Subject::new("true").enter(&group);
     assert_eq!(group.pids().unwrap().len(), 2);
@@ -144,7 +148,7 @@ fn killing_ends_everything_inside_frozen_or_not() {
 #[test]
 fn killing_one_by_one_ends_everything_too() {
     let hierarchies = Hierarchies::open().unwrap();
-    let group = Cgroup::create(&plan("{}"), &unique("each"), &hierarchies).unwrap();
+    let group = Cgroup::create(&plan("{}"), claimant(&unique("each")), &hierarchies).unwrap();
     let child_group = root_of(&hierarchies).join(group.path().as_str()).join("below");
     std::fs::create_dir(&child_group).unwrap();
     let subject = Subject::new("true").enter(&group);
@@ -170,7 +174,7 @@ fn killing_one_by_one_ends_everything_too() {
 #[test]
 fn freezing_stops_and_thawing_lets_go_on() {
     let hierarchies = Hierarchies::open().unwrap();
-    let group = Cgroup::create(&plan("{}"), &unique("freeze"), &hierarchies).unwrap();
+    let group = Cgroup::create(&plan("{}"), claimant(&unique("freeze")), &hierarchies).unwrap();
     let subject = Subject::new("echo done").enter(&group);
 
     group.freeze().unwrap();
@@ -186,7 +190,7 @@ fn freezing_stops_and_thawing_lets_go_on() {
 fn a_populated_group_is_not_removed() {
     let hierarchies = Hierarchies::open().unwrap();
     let id = unique("busy");
-    let group = Cgroup::create(&plan("{}"), &id, &hierarchies).unwrap();
+    let group = Cgroup::create(&plan("{}"), claimant(&id), &hierarchies).unwrap();
     let saved = group.save();
     let subject = Subject::new("true").enter(&group);
 
@@ -207,9 +211,9 @@ fn an_existing_group_is_used_if_it_is_free_and_left_in_place() {
     let plan = plan_at(Some(&name), "{}");
 
     for _ in 0..2 {
-        let group = Cgroup::create(&plan, "one", &hierarchies).unwrap();
+        let group = Cgroup::create(&plan, claimant("one"), &hierarchies).unwrap();
         assert_eq!(group.save().programs.len(), 1);
-        let error = Cgroup::create(&plan, "two", &hierarchies).unwrap_err();
+        let error = Cgroup::create(&plan, claimant("two"), &hierarchies).unwrap_err();
         assert_eq!(error.to_string(), format!("control group /{name} belongs to container `one`"));
         let leaf = rustix::fs::openat(
             group.leaf_fd(),
@@ -229,14 +233,14 @@ fn an_existing_group_is_used_if_it_is_free_and_left_in_place() {
 #[test]
 fn a_group_with_processes_or_frozen_is_refused() {
     let hierarchies = Hierarchies::open().unwrap();
-    let owner = Cgroup::create(&plan("{}"), &unique("refuse"), &hierarchies).unwrap();
+    let owner = Cgroup::create(&plan("{}"), claimant(&unique("refuse")), &hierarchies).unwrap();
     let other = plan_at(Some(owner.path().as_str()), "{}");
 
     owner.freeze().unwrap();
-    let frozen = Cgroup::create(&other, "other", &hierarchies).unwrap_err();
+    let frozen = Cgroup::create(&other, claimant("other"), &hierarchies).unwrap_err();
     owner.thaw().unwrap();
     let subject = Subject::new("true").enter(&owner);
-    let occupied = Cgroup::create(&other, "other", &hierarchies).unwrap_err();
+    let occupied = Cgroup::create(&other, claimant("other"), &hierarchies).unwrap_err();
 
     assert!(matches!(frozen, CgroupError::Frozen { .. }), "{frozen}");
     assert!(matches!(occupied, CgroupError::Occupied { .. }), "{occupied}");
@@ -251,7 +255,7 @@ fn a_failed_creation_leaves_nothing() {
     let bad = r#"{"unified": {"cgroup.max.depth": "many"}}"#;
     let plan = plan_at(Some(&format!("/{top}/leaf")), bad);
 
-    let error = Cgroup::create(&plan, "x", &hierarchies).unwrap_err();
+    let error = Cgroup::create(&plan, claimant("x"), &hierarchies).unwrap_err();
 
     assert_eq!(
         error.to_string(),
@@ -269,17 +273,17 @@ fn a_half_made_group_is_known_by_its_mark() {
     let name = unique("half");
     let plan = plan_at(Some(&name), "{}");
     // Dropped, as a killed runtime would: nothing was saved.
-    let group = Cgroup::create(&plan, "mine", &hierarchies).unwrap();
+    let group = Cgroup::create(&plan, claimant("mine"), &hierarchies).unwrap();
     let mut subject = Subject::new("true").enter(&group);
     drop(group);
 
-    remove_planned(&plan.path, "another", &hierarchies).unwrap();
+    remove_planned(&plan.path, &claimant("another"), &hierarchies).unwrap();
     assert!(subject.0.try_wait().unwrap().is_none(), "another's process was killed");
-    remove_planned(&plan.path, "mine", &hierarchies).unwrap();
+    remove_planned(&plan.path, &claimant("mine"), &hierarchies).unwrap();
 
     subject.0.wait().unwrap();
     assert!(!root_of(&hierarchies).join(&name).exists());
-    remove_planned(&plan.path, "mine", &hierarchies).unwrap();
+    remove_planned(&plan.path, &claimant("mine"), &hierarchies).unwrap();
 }
 
 #[test]
@@ -291,7 +295,7 @@ fn an_unmarked_group_in_use_is_left_alone() {
     let mut subject = Subject::new("true");
     std::fs::write(directory.join("cgroup.procs"), subject.pid().to_string()).unwrap();
 
-    remove_planned(&plan_at(Some(&name), "{}").path, "mine", &hierarchies).unwrap();
+    remove_planned(&plan_at(Some(&name), "{}").path, &claimant("mine"), &hierarchies).unwrap();
 
     assert!(directory.is_dir() && subject.0.try_wait().unwrap().is_none());
     subject.finish();
@@ -303,10 +307,44 @@ fn a_creation_after_a_killed_one_takes_over() {
     let hierarchies = Hierarchies::open().unwrap();
     let name = unique("again");
     let plan = plan_at(Some(&name), "{}");
-    drop(Cgroup::create(&plan, "mine", &hierarchies).unwrap());
+    drop(Cgroup::create(&plan, claimant("mine"), &hierarchies).unwrap());
 
-    let group = Cgroup::create(&plan, "mine", &hierarchies).unwrap();
+    let group = Cgroup::create(&plan, claimant("mine"), &hierarchies).unwrap();
 
     group.remove(&hierarchies).unwrap();
+    assert!(!root_of(&hierarchies).join(&name).exists());
+}
+
+#[test]
+fn groups_below_are_removed_deeper_than_there_are_descriptors() {
+    let hierarchies = Hierarchies::open().unwrap();
+    let id = unique("deep");
+    let group = Cgroup::create(&plan("{}"), claimant(&id), &hierarchies).unwrap();
+    let mut here = group.leaf.open("").unwrap();
+    for _ in 0..1100 {
+        assert!(here.make("d").unwrap());
+        here = here.open("d").unwrap();
+    }
+    drop(here);
+
+    group.remove(&hierarchies).unwrap();
+
+    assert!(!root_of(&hierarchies).join(format!("casemate-{id}")).exists());
+}
+
+#[test]
+fn a_mark_tells_containers_of_one_name_apart_by_where_their_state_is() {
+    let hierarchies = Hierarchies::open().unwrap();
+    let (name, id) = (unique("root"), unique("same"));
+    let plan = plan_at(Some(&name), "{}");
+    drop(Cgroup::create(&plan, claimant(&id), &hierarchies).unwrap());
+    let elsewhere = Claimant { id: id.clone(), root: "/run/elsewhere".to_owned() };
+
+    let claimed = Cgroup::create(&plan, elsewhere.clone(), &hierarchies).unwrap_err();
+    remove_marked(&elsewhere, &hierarchies).unwrap();
+
+    assert!(matches!(claimed, CgroupError::Claimed { .. }), "{claimed}");
+    assert!(root_of(&hierarchies).join(&name).exists());
+    remove_marked(&claimant(&id), &hierarchies).unwrap();
     assert!(!root_of(&hierarchies).join(&name).exists());
 }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
 
 use super::{Child, Supervisor, open_path, write_file};
-use crate::cgroup::{Cgroup, Hierarchies};
+use crate::cgroup::{Cgroup, Claimant, Hierarchies};
 use crate::engine::cause::Cause;
 use crate::engine::prepare::{self, Conversation, InitPlan, StartGate};
 use crate::engine::steps::rootfs;
@@ -62,7 +62,9 @@ impl Supervisor<'_> {
 
     pub(super) fn make_cgroup(&mut self, plan: &CgroupPlan) -> Result<(), Cause> {
         let hierarchies: &Hierarchies = self.request.hierarchies;
-        let made = Cgroup::create(plan, self.request.id, hierarchies)
+        let (id, root) = (self.request.id.to_owned(), self.request.owner.root.clone());
+        let claimant = Claimant { id, root };
+        let made = Cgroup::create(plan, claimant, hierarchies)
             .map_err(|error| Cause::said(chain(&error)))?;
         self.cgroup = Some(made);
         Ok(())

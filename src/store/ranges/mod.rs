@@ -215,6 +215,20 @@ impl Ranges {
     /// [`RangeError::Busy`] or [`RangeError::Io`]; the range stays taken.
     pub fn release(&self, range: Range, owner: &Owner) -> Result<()> {
         let _locked = self.lock()?;
+        self.give_back(range, owner)
+    }
+
+    /// Gives back every range that the owner has: for a container whose record does not say which.
+    ///
+    /// # Errors
+    /// As [`Ranges::release`].
+    pub fn release_all(&self, owner: &Owner) -> Result<()> {
+        let _locked = self.lock()?;
+        self.taken()?.into_iter().try_for_each(|range| self.give_back(range, owner))
+    }
+
+    /// The lock must be held.
+    fn give_back(&self, range: Range, owner: &Owner) -> Result<()> {
         let BlockState::Held(mut block) = self.read(range) else { return Ok(()) };
         if !block.has(owner) {
             return Ok(());
