@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use casemate::cgroup::{Cgroup, Hierarchies, remove_planned};
+use casemate::cgroup::{Cgroup, Claimant, Hierarchies, remove_planned};
 use casemate::plan::cgroup::{
     CgroupPlan, CgroupRequest, StandardDevices, build_cgroup_plan, check_enforceable,
 };
@@ -23,6 +23,10 @@ fn plan(path: &str, resources: &str) -> CgroupPlan {
         standard_devices: StandardDevices::Open,
     })
     .unwrap()
+}
+
+fn claimant(id: impl Into<String>) -> Claimant {
+    Claimant { id: id.into(), root: "/run/tests".to_owned() }
 }
 
 fn unique(name: &str) -> String {
@@ -67,7 +71,7 @@ fn live_a_life(name: &str) {
     let plan = plan(&format!("/{name}/web"), r#"{"devices": [{"allow": false, "access": "rwm"}]}"#);
     assert_eq!(check_enforceable(&plan, hierarchies.facts()), Ok(vec![]));
 
-    let group = Cgroup::create(&plan, "web", &hierarchies).unwrap();
+    let group = Cgroup::create(&plan, claimant("web"), &hierarchies).unwrap();
     let script = "echo null >/dev/null && ! cat /dev/kmsg && echo fine";
     let looks = enter(&group, &hierarchies, script);
     assert_eq!(finish(looks).stdout, b"fine\n");
@@ -111,7 +115,7 @@ fn a_runtime_killed_at_any_moment_leaves_a_group_that_can_be_removed() {
         let hierarchies = Hierarchies::open().unwrap();
         let plan = plan(&name, r#"{"pids": {"limit": 50}, "memory": {"limit": 33554432}}"#);
         loop {
-            let group = Cgroup::create(&plan, "victim", &hierarchies).unwrap();
+            let group = Cgroup::create(&plan, claimant("victim"), &hierarchies).unwrap();
             group.remove(&hierarchies).unwrap();
         }
     }
@@ -125,7 +129,7 @@ fn a_runtime_killed_at_any_moment_leaves_a_group_that_can_be_removed() {
         child.wait().unwrap();
         left += trace(&name, &hierarchies).len();
 
-        remove_planned(&plan(&name, "{}").path, "victim", &hierarchies).unwrap();
+        remove_planned(&plan(&name, "{}").path, &claimant("victim"), &hierarchies).unwrap();
 
         assert!(trace(&name, &hierarchies).is_empty());
     }

@@ -7,6 +7,8 @@ mod cgroups;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod delete;
+#[cfg(test)]
 mod events;
 #[cfg(feature = "fault")]
 #[cfg(test)]

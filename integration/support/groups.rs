@@ -29,6 +29,14 @@ pub(crate) fn group_file(pid: i64, controller: &str, v1: &str, v2: &str) -> Opti
     None
 }
 
+/// The directory of a process's group in the v2 hierarchy.
+pub(crate) fn v2_group(pid: i64) -> PathBuf {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap();
+    let hybrid = PathBuf::from("/sys/fs/cgroup/unified").join(path);
+    if hybrid.exists() { hybrid } else { PathBuf::from("/sys/fs/cgroup").join(path) }
+}
+
 /// What stands in a file of a container's group.
 pub(crate) fn group_value(
     runtime: &Runtime,

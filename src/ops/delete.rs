@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use super::group::Freezers;
 use super::{Context, OpsError, RANGES, Result, record};
 use crate::audit::EventKind;
-use crate::cgroup::{Cgroup, Hierarchies, SavedCgroup, remove_planned};
-use crate::plan::{Action, LaunchPlan};
+use crate::cgroup::{
+    Claimant, Hierarchies, SavedCgroup, remove_marked, remove_planned, remove_saved,
+};
+use crate::plan::cgroup::CgroupPath;
 use crate::store::ranges::Ranges;
 use crate::store::{Entry, Phase, Record, Status, StoreError};
 use crate::sys::process;
@@ -36,7 +38,7 @@ fn perform(context: &Context, id: &str, force: bool, expected: Option<&Record>) 
         Ok(record) => Some(record),
         Err(error) if !force => return Err(super::stored(&doing, &error)),
         // What its record does not tell is found by its plan, its id, and its mark.
-        Err(_) => None,
+        Err(_) => entry.salvage_state(),
     };
     let another =
         |expected: &Record| record.as_ref().is_some_and(|found| found.process != expected.process);
@@ -99,34 +101,41 @@ pub(super) fn remove_resources(doing: &str, entry: &Entry, record: Option<&Recor
     let saved =
         record.and_then(|record| serde_json::from_value::<SavedCgroup>(record.cgroup.clone()).ok());
     match saved {
-        Some(saved) => {
-            if let Ok(cgroup) = Cgroup::open(&saved, &hierarchies) {
-                // Joined pid namespaces do not die with init; what is in the group does now.
-                cgroup.kill_all().map_err(|error| failed(&error))?;
-                cgroup.remove(&hierarchies).map_err(|error| failed(&error))?;
-            }
-        }
+        // Joined pid namespaces do not die with init; what is in the group does now.
+        Some(saved) => remove_saved(&saved, &hierarchies).map_err(|error| failed(&error))?,
         None => remove_half_made(doing, entry, &hierarchies)?,
     }
     let owner = entry.owner().map_err(|error| super::stored(doing, &error))?;
-    match record.and_then(|record| record.range) {
-        Some(range) => {
-            let ranges = Ranges::open(Path::new(RANGES)).map_err(|error| failed(&error))?;
-            ranges.release(range, &owner).map_err(|error| failed(&error))
-        }
-        None => Ok(()),
+    let range = record.and_then(|record| record.range);
+    let is_complete = record.is_some_and(|record| record.phase == Phase::Created);
+    if range.is_none() && is_complete {
+        return Ok(());
     }
+    let ranges = Ranges::open(Path::new(RANGES)).map_err(|error| failed(&error))?;
+    let released = match range {
+        Some(range) => ranges.release(range, &owner),
+        // It may have taken one that no record tells of.
+        None => ranges.release_all(&owner),
+    };
+    released.map_err(|error| failed(&error))
 }
 
-/// A create was killed before it could record what it made: the plan says where that is.
+/// A create was killed before it could record what it made, or the record was lost: the plan says
+/// where that is, and without one the marks do.
 fn remove_half_made(doing: &str, entry: &Entry, hierarchies: &Hierarchies) -> Result<()> {
-    let plan = entry.read_plan().ok().and_then(|bytes| LaunchPlan::from_json(&bytes).ok());
-    let Some(plan) = plan else { return Ok(()) };
-    for step in &plan.steps {
-        if let Action::MakeCgroup { cgroup } = &step.action {
-            remove_planned(&cgroup.path, entry.id().as_str(), hierarchies)
-                .map_err(|error| OpsError::because(doing, &error))?;
-        }
-    }
-    Ok(())
+    let owner = entry.owner().map_err(|error| super::stored(doing, &error))?;
+    let claimant = Claimant { id: entry.id().as_str().to_owned(), root: owner.root };
+    let removed = match entry.read_plan().ok().and_then(|bytes| planned_path(&bytes)) {
+        Some(path) => remove_planned(&path, &claimant, hierarchies),
+        None => remove_marked(&claimant, hierarchies),
+    };
+    removed.map_err(|error| OpsError::because(doing, &error))
+}
+
+/// Where a plan puts the control group, also one of another version's.
+fn planned_path(bytes: &[u8]) -> Option<CgroupPath> {
+    let plan: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    let mut steps = plan.get("steps")?.as_array()?.iter();
+    let path = steps.find_map(|step| step.pointer("/action/cgroup/path"))?;
+    serde_json::from_value(path.clone()).ok()
 }

@@ -9,6 +9,7 @@ use super::dir::{self, ReadError, errno};
 use super::error::StoreError;
 use super::ranges::Owner;
 use super::record::{Record, RecordError, Status};
+use super::salvage;
 use crate::spec::id::ContainerId;
 use crate::sys::Errno;
 
@@ -95,6 +96,13 @@ impl Entry {
     /// [`StoreError::Record`] if there is none, or none that can be used.
     pub fn read_state(&self) -> Result<Record, StoreError> {
         read_record(&self.dir, &self.id)
+    }
+
+    /// What can be told from a record that [`Entry::read_state`] cannot read.
+    #[must_use]
+    pub fn salvage_state(&self) -> Option<Record> {
+        let bytes = dir::read_file(&self.dir, STATE_FILE, STATE_LIMIT_BYTES).ok()?;
+        salvage::salvage(&bytes, &self.id)
     }
 
     /// The status, for a command that came after the creating one.

@@ -26,6 +26,7 @@ pub mod process;
 pub mod ranges;
 mod record;
 mod root;
+mod salvage;
 mod state;
 mod time;
 
