@@ -26,6 +26,7 @@ pub(super) fn salvage(bytes: &[u8], id: &ContainerId) -> Option<Record> {
         plan_digest: field(record, "plan_digest").unwrap_or_default(),
         cgroup: field(record, "cgroup").unwrap_or_default(),
         range: field(record, "range"),
+        shares_pids: field(record, "shares_pids").unwrap_or_default(),
         phase: Phase::Creating,
         limits: None,
     })
