@@ -129,7 +129,7 @@ fn a_saved_group_is_opened_again_and_removed() {
 #[test]
 fn killing_ends_everything_inside_frozen_or_not() {
     let hierarchies = Hierarchies::open().unwrap();
-    let group = Cgroup::create(&plan("{}"), claimant(&unique("kill")), &hierarchies).unwrap();
+    let group = Cgroup::create(&plan("{}"), claimant(unique("kill")), &hierarchies).unwrap();
     let mut subject = Subject::new("true").enter(&group);
     let mut frozen = Subject::new("true").enter(&group);
     assert_eq!(group.pids().unwrap().len(), 2);
@@ -148,7 +148,7 @@ fn killing_ends_everything_inside_frozen_or_not() {
 #[test]
 fn killing_one_by_one_ends_everything_too() {
     let hierarchies = Hierarchies::open().unwrap();
-    let group = Cgroup::create(&plan("{}"), claimant(&unique("each")), &hierarchies).unwrap();
+    let group = Cgroup::create(&plan("{}"), claimant(unique("each")), &hierarchies).unwrap();
     let child_group = root_of(&hierarchies).join(group.path().as_str()).join("below");
     std::fs::create_dir(&child_group).unwrap();
     let subject = Subject::new("true").enter(&group);
@@ -174,7 +174,7 @@ fn killing_one_by_one_ends_everything_too() {
 #[test]
 fn freezing_stops_and_thawing_lets_go_on() {
     let hierarchies = Hierarchies::open().unwrap();
-    let group = Cgroup::create(&plan("{}"), claimant(&unique("freeze")), &hierarchies).unwrap();
+    let group = Cgroup::create(&plan("{}"), claimant(unique("freeze")), &hierarchies).unwrap();
     let subject = Subject::new("echo done").enter(&group);
 
     group.freeze().unwrap();
@@ -233,7 +233,7 @@ fn an_existing_group_is_used_if_it_is_free_and_left_in_place() {
 #[test]
 fn a_group_with_processes_or_frozen_is_refused() {
     let hierarchies = Hierarchies::open().unwrap();
-    let owner = Cgroup::create(&plan("{}"), claimant(&unique("refuse")), &hierarchies).unwrap();
+    let owner = Cgroup::create(&plan("{}"), claimant(unique("refuse")), &hierarchies).unwrap();
     let other = plan_at(Some(owner.path().as_str()), "{}");
 
     owner.freeze().unwrap();

@@ -30,7 +30,7 @@ fn a_pure_v2_host_has_no_v1_controllers() {
         let hierarchies = Hierarchies::open().unwrap();
         assert_eq!(root_of(&hierarchies), Path::new("/sys/fs/cgroup"));
         assert!(hierarchies.facts().v1.is_empty());
-        let group = Cgroup::create(&plan("{}"), claimant(&unique("pure")), &hierarchies).unwrap();
+        let group = Cgroup::create(&plan("{}"), claimant(unique("pure")), &hierarchies).unwrap();
         let output = Subject::new("cat </dev/null; cat </dev/kmsg").enter(&group).finish();
         assert!(!output.status.success());
         group.remove(&hierarchies).unwrap();
@@ -105,13 +105,13 @@ fn figures() {
         let plan = plan(resources);
         let mut made = Vec::new();
         let mut create =
-            || made.push(Cgroup::create(&plan, claimant(&unique("time")), &hierarchies).unwrap());
+            || made.push(Cgroup::create(&plan, claimant(unique("time")), &hierarchies).unwrap());
         time(&format!("create, {name}"), &mut create);
         time(&format!("remove, {name}"), &mut || made.pop().unwrap().remove(&hierarchies).unwrap());
     }
     if hierarchies.facts().v1.contains_key("pids") {
         let plan = plan(r#"{"pids": {"limit": 100}}"#);
-        let group = Cgroup::create(&plan, claimant(&unique("time")), &hierarchies).unwrap();
+        let group = Cgroup::create(&plan, claimant(unique("time")), &hierarchies).unwrap();
         let mut subjects: Vec<_> = (0..200).map(|_| Subject::new("true")).collect();
         let pids: Vec<_> = subjects.iter().map(Subject::pid).collect();
         let mut next = pids.iter();

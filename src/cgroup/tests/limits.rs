@@ -18,7 +18,7 @@ fn devices_outside_the_rules_cannot_be_opened() {
     let hierarchies = Hierarchies::open().unwrap();
     let rules = r#"{"devices": [{"allow": false, "access": "rwm"},
                     {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "r"}]}"#;
-    let group = Cgroup::create(&plan(rules), claimant(&unique("devices")), &hierarchies).unwrap();
+    let group = Cgroup::create(&plan(rules), claimant(unique("devices")), &hierarchies).unwrap();
     let scratch = tempfile::tempdir_in("/dev").unwrap();
     let script = "for probe in '</dev/null' '>/dev/null' '</dev/urandom' '</dev/kmsg' \
                   '>/dev/kmsg' '</dev/mem'; do (eval \"true $probe\") 2>/dev/null; echo $?; done; \
@@ -37,8 +37,7 @@ fn devices_outside_the_rules_cannot_be_opened() {
 fn device_rules_can_be_replaced_while_it_runs() {
     let hierarchies = Hierarchies::open().unwrap();
     let all = plan(r#"{"devices": [{"allow": true, "access": "rwm"}]}"#);
-    let mut group =
-        Cgroup::create(&plan("{}"), claimant(&unique("replace")), &hierarchies).unwrap();
+    let mut group = Cgroup::create(&plan("{}"), claimant(unique("replace")), &hierarchies).unwrap();
     let before = Subject::new("true </dev/kmsg").enter(&group).finish();
 
     group.update(&all, Some(&all.devices), &hierarchies).unwrap();
@@ -88,7 +87,7 @@ fn a_pids_limit_stops_forks() {
         return;
     }
     let limits = plan(r#"{"pids": {"limit": 3}}"#);
-    let group = Cgroup::create(&limits, claimant(&unique("pids")), &hierarchies).unwrap();
+    let group = Cgroup::create(&limits, claimant(unique("pids")), &hierarchies).unwrap();
     assert!(group.needs_v1());
     let script = "for i in 1 2 3 4 5 6; do sleep 0.2 & done; wait";
 
@@ -107,7 +106,7 @@ fn a_pids_limit_of_zero_lets_nobody_in_beside_the_first() {
         return;
     }
     let limits = plan(r#"{"pids": {"limit": 0}}"#);
-    let group = Cgroup::create(&limits, claimant(&unique("zero")), &hierarchies).unwrap();
+    let group = Cgroup::create(&limits, claimant(unique("zero")), &hierarchies).unwrap();
 
     let output = Subject::new("sleep 0; echo forked; exit 3").enter(&group).finish();
 
@@ -122,7 +121,7 @@ fn a_memory_limit_kills() {
         return;
     }
     let limits = plan(r#"{"memory": {"limit": 8388608, "swap": 8388608, "reservation": 4194304}}"#);
-    let group = Cgroup::create(&limits, claimant(&unique("memory")), &hierarchies).unwrap();
+    let group = Cgroup::create(&limits, claimant(unique("memory")), &hierarchies).unwrap();
     let before = group.stats(&hierarchies).unwrap();
 
     let output =
@@ -146,7 +145,7 @@ fn limits_are_changed_in_any_order_and_move_processes_where_needed() {
         r#"{"memory": {"limit": 33554432, "swap": 67108864},
             "cpu": {"shares": 512, "quota": 50000, "period": 100000}}"#,
     );
-    let mut group = Cgroup::create(&small, claimant(&unique("update")), &hierarchies).unwrap();
+    let mut group = Cgroup::create(&small, claimant(unique("update")), &hierarchies).unwrap();
     let subject = Subject::new("true").enter(&group);
 
     group.update(&large, None, &hierarchies).unwrap();
@@ -202,7 +201,7 @@ fn a_memory_limit_below_use_is_refused_if_asked() {
     }
     let roomy = plan(r#"{"memory": {"limit": 33554432}}"#);
     let tight = plan(r#"{"memory": {"limit": 4096, "checkBeforeUpdate": true}}"#);
-    let mut group = Cgroup::create(&roomy, claimant(&unique("check")), &hierarchies).unwrap();
+    let mut group = Cgroup::create(&roomy, claimant(unique("check")), &hierarchies).unwrap();
     let mut eater = Subject::new("cat /dev/null; read stay").enter(&group);
     std::io::Write::write_all(eater.0.stdin.as_mut().unwrap(), b"go\n").unwrap();
     let deadline = Instant::now() + Duration::from_secs(5);
@@ -229,7 +228,7 @@ fn taking_a_limit_away_enters_no_hierarchy() {
     let hierarchies = Hierarchies::open().unwrap();
     let lifted =
         plan(r#"{"pids": {"limit": -1}, "memory": {"limit": -1}, "cpu": {"shares": 1024}}"#);
-    let mut group = Cgroup::create(&lifted, claimant(&unique("lift")), &hierarchies).unwrap();
+    let mut group = Cgroup::create(&lifted, claimant(unique("lift")), &hierarchies).unwrap();
 
     group.update(&lifted, None, &hierarchies).unwrap();
 
@@ -240,7 +239,7 @@ fn taking_a_limit_away_enters_no_hierarchy() {
 #[test]
 fn a_delegated_group_belongs_to_its_user_but_for_the_limits() {
     let hierarchies = Hierarchies::open().unwrap();
-    let group = Cgroup::create(&plan("{}"), claimant(&unique("own")), &hierarchies).unwrap();
+    let group = Cgroup::create(&plan("{}"), claimant(unique("own")), &hierarchies).unwrap();
 
     group.delegate(231_072, 231_073).unwrap();
 
