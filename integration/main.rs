@@ -14,6 +14,8 @@ mod events;
 #[cfg(test)]
 mod every_step;
 #[cfg(test)]
+mod exceptions;
+#[cfg(test)]
 mod explain;
 #[cfg(feature = "fault")]
 #[cfg(test)]

@@ -89,6 +89,9 @@ pub struct Event {
     /// The changes. Left out when the line would grow too long.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
+    /// What exceptions of the policy waived: `EXCEPTION: RULE`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waived: Vec<String>,
     /// The limits that were changed, for `updated`. Left out when the line would grow too long.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<LimitChange>,

@@ -19,6 +19,7 @@ fn event(id: &str) -> Event {
         plan_digest: Some("ab".repeat(32)),
         reason: None,
         change_count: 1,
+        waived: Vec::new(),
         changes: vec![Change { at: "/mounts/3".to_owned(), rule: "mount.force-nosuid".to_owned() }],
         limits: Vec::new(),
         actor: Actor { uid: 0, parent_pid: 7, ..Actor::default() },

@@ -96,7 +96,7 @@ pub(super) fn make(context: &Context, request: &CreateRequest, way: Way) -> Resu
     }
     let id = ContainerId::parse(&request.id)
         .map_err(|error| OpsError::failed(doing.as_str(), error.to_string()))?;
-    let prepared = prepare::prepare(context, &doing, &request.bundle)
+    let prepared = prepare::prepare(context, &doing, &request.bundle, Some(&id))
         .inspect_err(|error| record::refused(&id, error))?;
     attend::check(&doing, &prepared.plan)?;
     engine::protect::continue_read_only(&prepared.plan, preserve).map_err(|error| {
@@ -189,6 +189,12 @@ fn first_record(prepared: &Prepared, entry: &Entry, request: &CreateRequest) -> 
         spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
     annotations.insert("org.casemate.level".to_owned(), prepared.plan.level.clone());
     annotations.insert("org.casemate.plan.digest".to_owned(), prepared.digest.clone());
+    let mut exceptions: Vec<_> =
+        prepared.plan.excepted.iter().map(|waived| waived.exception.as_str()).collect();
+    exceptions.dedup();
+    if !exceptions.is_empty() {
+        annotations.insert("org.casemate.exceptions".to_owned(), exceptions.join(","));
+    }
     let _ = request;
     Record {
         oci_version: spec.version().clone(),

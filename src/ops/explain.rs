@@ -20,6 +20,6 @@ pub struct Explanation {
 /// What `create` would say.
 pub fn explain(context: &Context, bundle: &Path) -> Result<Explanation> {
     let doing = format!("explain {}", bundle.display());
-    let prepared = prepare::prepare(context, &doing, bundle)?;
+    let prepared = prepare::prepare(context, &doing, bundle, None)?;
     Ok(Explanation { plan: prepared.plan, digest: prepared.digest })
 }

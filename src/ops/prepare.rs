@@ -2,6 +2,7 @@
 //! nothing.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use oci_spec::runtime::Spec;
 
@@ -17,8 +18,11 @@ use crate::plan::cgroup::{self, CgroupPlan, CgroupRequest, StandardDevices};
 use crate::plan::facts::KernelFacts;
 use crate::plan::{self, LaunchPlan};
 use crate::policy::rules::{HostView, PodView};
-use crate::policy::{self, Judged, Level, Policy};
+use crate::policy::{self, Judged, Level, Policy, Subject};
+use crate::seccomp::{self, SetIdBits};
+use crate::spec::id::ContainerId;
 use crate::spec::{self, Config};
+use crate::store::rfc3339;
 
 /// A bundle that was judged, and what will be done with it.
 #[derive(Debug)]
@@ -44,7 +48,12 @@ pub(super) struct Prepared {
 }
 
 /// Reads, checks and judges a bundle, and builds its plan.
-pub(super) fn prepare(context: &Context, doing: &str, bundle: &Path) -> Result<Prepared> {
+pub(super) fn prepare(
+    context: &Context,
+    doing: &str,
+    bundle: &Path,
+    id: Option<&ContainerId>,
+) -> Result<Prepared> {
     let policy = load_policy(context, doing)?;
     if context.systemd_cgroup {
         return Err(OpsError::failed(
@@ -58,7 +67,8 @@ pub(super) fn prepare(context: &Context, doing: &str, bundle: &Path) -> Result<P
     let mut facts = probe::kernel_facts(config.spec(), &bundle)
         .map_err(|error| OpsError::because(doing, &error).hint(error.hint()))?;
     let fellow = pod::look(context, doing, policy.level, config.spec(), &mut facts)?;
-    let (spec, host) = host_view(context, config, &facts, &bundle);
+    let (spec, mut host) = host_view(context, config, &facts, &bundle);
+    host.subject = subject(&policy, &bundle, id);
     let judged = policy::judge(&policy, spec, &host)
         .map_err(|refusals| OpsError::refused(doing, &refusals))?;
     let hierarchies = Hierarchies::open().map_err(|error| OpsError::because(doing, &error))?;
@@ -113,7 +123,21 @@ fn host_view(
     let root = std::fs::canonicalize(&context.root).unwrap_or_else(|_| context.root.clone());
     let protected = ours.into_iter().flatten().chain([root]).collect();
     let namespaces = namespaces::found(facts);
-    (spec, HostView { namespaces, pod: pod_view(facts), kernel_sources, protected })
+    let pod = pod_view(facts);
+    (spec, HostView { namespaces, pod, kernel_sources, protected, ..HostView::default() })
+}
+
+/// Whom exceptions are asked for, and on which day; where there is none, nobody asks.
+fn subject(policy: &Policy, bundle: &Bundle, id: Option<&ContainerId>) -> Subject {
+    if policy.exceptions.is_empty() {
+        return Subject::default();
+    }
+    let now = rfc3339(SystemTime::now());
+    Subject {
+        id: id.map(ToString::to_string),
+        bundle: bundle.path().to_string_lossy().into_owned(),
+        today: now.split('T').next().unwrap_or_default().to_owned(),
+    }
 }
 
 fn pod_view(facts: &KernelFacts) -> Option<PodView> {
@@ -127,7 +151,15 @@ pub(super) fn load_policy(context: &Context, doing: &str) -> Result<Policy> {
     let text = policy_file::read(context.policy.as_deref())
         .map_err(|error| OpsError::because(doing, &error))?;
     let Some((file, text)) = text else { return Ok(Policy::default()) };
-    policy::parse(&file, &text).map_err(|error| OpsError::because(doing, &error))
+    let policy = policy::parse(&file, &text).map_err(|error| OpsError::because(doing, &error))?;
+    for exception in &policy.exceptions {
+        let rules: Vec<_> = exception.baseline_rules().collect();
+        seccomp::check_waivers(&rules, SetIdBits::Denied).map_err(|error| {
+            let at = format!("policy {file}, line {}: {error}", exception.line);
+            OpsError::failed(doing, at)
+        })?;
+    }
+    Ok(policy)
 }
 
 /// Parses and checks config.json; everything that this version cannot apply is a refusal.

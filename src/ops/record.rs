@@ -30,6 +30,7 @@ fn blank(event: EventKind, id: &ContainerId) -> Event {
         reason: None,
         change_count: 0,
         changes: Vec::new(),
+        waived: Vec::new(),
         limits: Vec::new(),
         actor: Actor::observe(None),
     }
@@ -45,6 +46,7 @@ fn of_plan(event: EventKind, id: &ContainerId, plan: &LaunchPlan, digest: &str) 
         plan_digest: Some(digest.to_owned()),
         change_count: changes.len(),
         changes,
+        waived: plan.excepted.iter().map(|of| format!("{}: {}", of.exception, of.rule)).collect(),
         ..blank(event, id)
     }
 }

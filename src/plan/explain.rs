@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{LaunchPlan, Track};
-use crate::policy::{Change, Refusal};
+use crate::policy::{Change, Refusal, Waived};
 
 /// The plan as text: what is changed, what is done, under which digest.
 #[must_use]
@@ -12,6 +12,7 @@ pub fn text(plan: &LaunchPlan, digest: &str) -> String {
     let _ = writeln!(out, "level   {} ({})", plan.level, plan.policy);
     let _ = writeln!(out, "digest  {digest}");
     changes(&mut out, "changed in what the bundle asks for", &plan.changes);
+    excepted(&mut out, &plan.excepted);
     changes(&mut out, "`hardened` would change", &plan.would_change);
     refusals(&mut out, "`hardened` would refuse", &plan.would_refuse);
     if !plan.notes.is_empty() {
@@ -41,6 +42,21 @@ fn track(track: Track) -> &'static str {
         Track::Supervisor => "supervisor",
         Track::Init => "init",
         Track::Starter => "starter",
+    }
+}
+
+fn excepted(out: &mut String, all: &[Waived]) {
+    if all.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\nwaived by an exception of the policy");
+    for waived in all {
+        let Waived { rule, at, what, exception, policy, reason, .. } = waived;
+        let _ = writeln!(out, "  {at} {what}\n      rule  `{rule}`");
+        if !waived.lowers.is_empty() {
+            let _ = writeln!(out, "      this lowers {}", waived.lowers);
+        }
+        let _ = writeln!(out, "      by    exception `{exception}` ({policy}): {reason}");
     }
 }
 

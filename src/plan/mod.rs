@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use action::{Action, Gate, IdMap, Namespace, Slot, Track};
 
-use crate::policy::{Change, Refusal};
+use crate::policy::{Change, Refusal, Waived};
 
 /// One thing that will be done, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +92,9 @@ pub struct LaunchPlan {
     /// Rules of the seccomp baseline that the policy waives.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waived: Vec<String>,
+    /// What exceptions of the policy let through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excepted: Vec<Waived>,
     /// What the level `hardened` would have refused. Only under `audit`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub would_refuse: Vec<Refusal>,

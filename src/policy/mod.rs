@@ -6,6 +6,7 @@
 
 mod builtin;
 mod case;
+mod exception;
 mod host_table;
 mod parse;
 pub mod pods;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use builtin::CONTROLS;
 pub use case::Case;
+pub use exception::{Exception, Subject, WAIVABLE, WIDENED, Waived};
 pub use host_table::HostTable;
 pub use parse::{PolicyError, parse};
 pub use seccomp::SeccompPolicy;
@@ -104,6 +106,8 @@ pub struct Policy {
     pub host: HostTable,
     /// Its table `[seccomp]`.
     pub seccomp: SeccompPolicy,
+    /// What does not hold for whom.
+    pub exceptions: Vec<Exception>,
 }
 
 impl Default for Policy {
@@ -113,6 +117,7 @@ impl Default for Policy {
             source: "built-in default".to_owned(),
             host: HostTable::default(),
             seccomp: SeccompPolicy::default(),
+            exceptions: Vec::new(),
         }
     }
 }
@@ -199,6 +204,8 @@ pub struct Judged {
     pub waived: Vec<String>,
     /// What was changed in it.
     pub changes: Vec<Change>,
+    /// What exceptions of the policy let through.
+    pub excepted: Vec<Waived>,
     /// Under `audit`: what `hardened` would have changed.
     pub would_change: Vec<Change>,
     /// Under `audit`: what `hardened` would have refused.
@@ -229,7 +236,10 @@ pub fn judge(policy: &Policy, spec: Spec, host: &rules::HostView) -> Result<Judg
     let as_written = (policy.level == Level::Audit).then(|| spec.clone());
     let mut case = Case::new(spec, host, policy);
     rules::apply_all(&mut case);
-    let Case { spec: changed, scratch, ids, pids_limit, changes, refusals, .. } = case;
+    case.waive_baseline();
+    let Case { spec: changed, scratch, ids, pids_limit, changes, refusals, excepted, .. } = case;
+    let mut waived = policy.seccomp.waive.clone();
+    waived.extend(excepted.iter().filter_map(Waived::baseline_rule).map(str::to_owned));
     match policy.level {
         Level::Hardened if refusals.is_empty() => Ok(Judged {
             level: policy.level,
@@ -238,8 +248,9 @@ pub fn judge(policy: &Policy, spec: Spec, host: &rules::HostView) -> Result<Judg
             scratch,
             ids,
             pids_limit,
-            waived: policy.seccomp.waive.clone(),
+            waived,
             changes,
+            excepted,
             would_change: Vec::new(),
             would_refuse: Vec::new(),
         }),
@@ -251,8 +262,9 @@ pub fn judge(policy: &Policy, spec: Spec, host: &rules::HostView) -> Result<Judg
             scratch: Vec::new(),
             ids: Ids::AsWritten,
             pids_limit: None,
-            waived: Vec::new(),
             changes: Vec::new(),
+            waived: Vec::new(),
+            excepted: Vec::new(),
             would_change: changes,
             would_refuse: refusals,
         }),

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{HostTable, Level, Policy, SeccompPolicy};
+use super::{Exception, HostTable, Level, Policy, SeccompPolicy};
 
 /// Why a policy file is not one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +28,8 @@ struct Document {
     host: HostTable,
     #[serde(default)]
     seccomp: SeccompPolicy,
+    #[serde(default)]
+    exception: Vec<toml::Spanned<Exception>>,
 }
 
 /// Reads the text of the policy file `file`.
@@ -36,23 +38,36 @@ struct Document {
 /// The line, and what is wrong with it. A key that this version does not know is an error: a
 /// policy that is not understood does not hold.
 pub fn parse(file: &str, text: &str) -> Result<Policy, PolicyError> {
-    match toml::from_str::<Document>(text) {
-        Ok(document) => Ok(Policy {
-            level: document.level,
-            source: file.to_owned(),
-            host: document.host,
-            seccomp: document.seccomp,
-        }),
-        Err(error) => {
-            let at = error.span().map_or(0, |span| span.start);
-            let before = text.get(..at).unwrap_or_default();
-            Err(PolicyError::Syntax {
-                file: file.to_owned(),
-                line: before.matches('\n').count().saturating_add(1),
-                message: error.message().lines().next().unwrap_or_default().to_owned(),
-            })
+    let wrong = |at: usize, message: String| {
+        let before = text.get(..at).unwrap_or_default();
+        let line = before.matches('\n').count().saturating_add(1);
+        PolicyError::Syntax { file: file.to_owned(), line, message }
+    };
+    let document = toml::from_str::<Document>(text).map_err(|error| {
+        let message = error.message().lines().next().unwrap_or_default().to_owned();
+        wrong(error.span().map_or(0, |span| span.start), message)
+    })?;
+    let mut exceptions: Vec<Exception> = Vec::with_capacity(document.exception.len());
+    for spanned in document.exception {
+        let at = spanned.span().start;
+        let mut exception = spanned.into_inner();
+        if let Some(fault) = exception.fault() {
+            return Err(wrong(at, fault));
         }
+        if exceptions.iter().any(|other| other.id == exception.id) {
+            return Err(wrong(at, format!("there are two exceptions `{}`", exception.id)));
+        }
+        let before = text.get(..at).unwrap_or_default();
+        exception.line = before.matches('\n').count().saturating_add(1);
+        exceptions.push(exception);
     }
+    Ok(Policy {
+        level: document.level,
+        source: file.to_owned(),
+        host: document.host,
+        seccomp: document.seccomp,
+        exceptions,
+    })
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ use oci_spec::runtime::LinuxSeccomp;
 
 pub use abi::{Abi, UnknownAbi};
 pub use action::Action;
-pub use baseline::{BaselineRule, SetIdBits, baseline_rule, baseline_rules};
+pub use baseline::{BaselineRule, SetIdBits, baseline_rule, baseline_rules, check_waivers};
 pub use compare::{AbiDifference, CallDifference, Change, Comparison, Example, NAMELESS, compare};
 pub use disassemble::{Line, disassemble, sizes};
 pub use error::{SeccompError, Warning};

@@ -187,6 +187,17 @@ impl<'a> Builder<'a> {
         };
         let given = self.spec.mounts().clone().unwrap_or_default();
         let mut wanted = mounts::convert(&given, setting, &mut self.errors);
+        // What an exception lets in of the kernel's own files cannot be given to other ids.
+        let waived: Vec<_> = self
+            .inputs
+            .judged
+            .excepted
+            .iter()
+            .filter_map(|it| it.at.strip_suffix("/source"))
+            .collect();
+        for mount in &mut wanted {
+            mount.attributes.mapped &= !waived.contains(&mount.pointer.as_str());
+        }
         if !wanted.iter().any(|mount| mount.at.as_str() == "/dev") {
             match own_dev(setting) {
                 Ok(dev) => wanted.insert(0, dev),
@@ -237,6 +248,7 @@ impl<'a> Builder<'a> {
             program,
             changes: judged.changes.clone(),
             waived: judged.waived.clone(),
+            excepted: judged.excepted.clone(),
             would_refuse: judged.would_refuse.clone(),
             would_change: judged.would_change.clone(),
             notes: {

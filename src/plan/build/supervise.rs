@@ -5,7 +5,7 @@ use super::init::OwnMounts;
 use super::{Builder, plain};
 use crate::plan::Origin;
 use crate::plan::action::{Action, Gate, Limit, Namespace, Place, Slot, Track};
-use crate::plan::facts::RootfsKind;
+use crate::plan::facts::{FoundNamespace, NamespaceFacts, RootfsKind};
 use crate::plan::mount::{Filesystem, FsOption, MountAttributes};
 use crate::plan::mounts::Wanted;
 use crate::plan::task;
@@ -218,7 +218,10 @@ impl Builder<'_> {
         // Inside a network namespace that belongs to the host, no capability of the container
         // counts: what it may do there must be allowed to everyone.
         // In the network of a pod, whoever made the pod has done so, or chose not to.
+        let hosts =
+            |of: &NamespaceFacts| of.kind == Namespace::Network && of.found == FoundNamespace::Host;
         let foreign = self.joined.contains(&Namespace::Network)
+            && !self.inputs.facts.namespaces.iter().any(hosts)
             && self.ids.is_some()
             && self.user != UserNamespace::OfPod;
         if foreign

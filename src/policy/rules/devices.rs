@@ -26,14 +26,23 @@ fn letter(typ: LinuxDeviceType) -> &'static str {
     }
 }
 
-/// Whether a device is one of the standard ones; `None` for a number means any.
-fn is_standard(typ: &str, major: Option<i64>, minor: Option<i64>) -> bool {
-    let Some(major) = major else { return false };
+/// The word of a list that allows a device; `None` for a number means any.
+fn allowed_by<'a>(
+    list: &[&'a str],
+    typ: &str,
+    major: Option<i64>,
+    minor: Option<i64>,
+) -> Option<&'a str> {
+    let major = major?;
     let any = format!("{typ} {major}:*");
     let exact = minor.map(|minor| format!("{typ} {major}:{minor}"));
-    list_of(STANDARD_ONLY)
-        .iter()
-        .any(|allowed| *allowed == any || exact.as_deref() == Some(*allowed))
+    let allows = |word: &&&str| **word == any || exact.as_deref() == Some(**word);
+    list.iter().find(allows).copied()
+}
+
+/// Whether a device is one of the standard ones.
+fn is_standard(typ: &str, major: Option<i64>, minor: Option<i64>) -> bool {
+    allowed_by(list_of(STANDARD_ONLY), typ, major, minor).is_some()
 }
 
 fn nodes(case: &mut Case<'_>) {
@@ -44,13 +53,22 @@ fn nodes(case: &mut Case<'_>) {
         let typ = letter(device.typ());
         let standard = is_standard(typ, Some(device.major()), Some(device.minor()));
         // A named pipe is no way to the host.
-        if typ != "p" && !standard {
+        if typ == "p" || standard {
+            continue;
+        }
+        let added = case.added(STANDARD_ONLY);
+        let exception = allowed_by(&added, typ, Some(device.major()), Some(device.minor()));
+        let at = format!("/linux/devices/{index}");
+        if let Some(word) = exception {
+            let what = format!("has the device {}", device.path().display());
+            case.used(STANDARD_ONLY, word, &at, &what);
+        } else {
             let what = if typ == "b" { "block device" } else { "character device" };
             case.refuse(
                 STANDARD_ONLY,
-                format!("/linux/devices/{index}"),
+                at,
                 format!("asks for the {what} {}", device.path().display()),
-                "leave the device out; there is no exception for devices in this version",
+                "leave the device out, or let an administrator add it to the policy",
             );
         }
     }
@@ -61,9 +79,11 @@ fn nodes(case: &mut Case<'_>) {
 fn access_rules(case: &mut Case<'_>) {
     let resources = case.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
     let Some(rules) = resources.and_then(|resources| resources.devices().clone()) else { return };
+    let added = case.added(STANDARD_ONLY);
     let keep = |rule: &LinuxDeviceCgroup| {
         let typ = rule.typ().map_or("a", letter);
-        !rule.allow() || is_standard(typ, rule.major(), rule.minor())
+        let standard = is_standard(typ, rule.major(), rule.minor());
+        !rule.allow() || standard || allowed_by(&added, typ, rule.major(), rule.minor()).is_some()
     };
     let kept: Vec<_> = rules.iter().filter(|rule| keep(rule)).cloned().collect();
     if kept.len() != rules.len() {

@@ -1,6 +1,8 @@
 //! Kernel parameters, kernel files, limits: nothing of the host's.
 
-use oci_spec::runtime::{LinuxPids, LinuxResources};
+use oci_spec::runtime::{LinuxNamespaceType, LinuxPids, LinuxResources};
+
+use super::namespaces;
 
 use crate::policy::case::list_of;
 use crate::policy::{Case, RuleId, Value, control};
@@ -12,6 +14,9 @@ const PIDS_LIMIT: RuleId = RuleId("cgroup.pids-limit");
 /// The limit of tasks, as `unified` names it.
 const PIDS_FILE: &str = "pids.max";
 const ROOTFS_PRIVATE: RuleId = RuleId("rootfs.private");
+
+const NETWORK: (LinuxNamespaceType, &str) = (LinuxNamespaceType::Network, "network");
+const IPC: (LinuxNamespaceType, &str) = (LinuxNamespaceType::Ipc, "ipc");
 
 pub(super) fn apply(case: &mut Case<'_>) {
     sysctls(case);
@@ -27,11 +32,12 @@ fn sysctls(case: &mut Case<'_>) {
     let mut names: Vec<_> = sysctls.keys().collect();
     names.sort_unstable();
     for name in names {
-        let allowed = list_of(OWN_NAMESPACES).iter().any(|allowed| match allowed.split_once('*') {
+        let listed = list_of(OWN_NAMESPACES).iter().any(|allowed| match allowed.split_once('*') {
             Some((prefix, _)) => name.starts_with(prefix),
             None => name == allowed,
         });
-        if !allowed {
+        let kind = if name.starts_with("net.") { NETWORK } else { IPC };
+        if !listed || namespaces::is_hosts(case, kind) {
             let hint = match name.as_str() {
                 "kernel.hostname" => "set /hostname instead",
                 "kernel.domainname" => "set /domainname instead",

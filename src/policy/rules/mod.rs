@@ -9,11 +9,13 @@ mod task;
 
 use std::path::PathBuf;
 
-use super::Case;
+use super::{Case, Subject};
 
 /// What the policy must know of the host.
 #[derive(Debug, Clone, Default)]
 pub struct HostView {
+    /// Who is judged, and when.
+    pub subject: Subject,
     /// What each namespace named by path leads to.
     pub namespaces: Vec<FoundNamespaceOf>,
     /// Whose ids are shared, if the container is of a pod that exists.

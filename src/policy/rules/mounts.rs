@@ -97,7 +97,8 @@ fn place(case: &mut Case<'_>, at: &str, typ: &str, to: &Path) {
     if let Some(home) = home {
         if to != Path::new(home) {
             let why = format!("puts {typ} at {}", to.display());
-            case.refuse(NO_KERNEL_COVER, at, why, format!("mount {typ} at {home} or nowhere"));
+            let hint = format!("mount {typ} at {home} or nowhere");
+            case.refuse_always(NO_KERNEL_COVER, at, why, hint);
         }
         return;
     }
@@ -106,7 +107,12 @@ fn place(case: &mut Case<'_>, at: &str, typ: &str, to: &Path) {
         let why = format!("is {}, in {kernel}", to.display());
         case.refuse(NO_KERNEL_COVER, at, why, "mount it anywhere else");
     } else if to == Path::new("/") {
-        case.refuse(NO_KERNEL_COVER, at, "is the root", "name the root file system in /root/path");
+        case.refuse_always(
+            NO_KERNEL_COVER,
+            at,
+            "is the root",
+            "name the root file system in /root/path",
+        );
     } else if to == Path::new("/dev") && typ != "tmpfs" {
         let hint = "make it a tmpfs: the standard nodes are put there anyway";
         case.refuse(DEV_OWN, at, format!("puts {typ} at /dev"), hint);
@@ -139,7 +145,7 @@ fn source(case: &mut Case<'_>, index: usize, mount: &Mount) {
     if is_protected(case, &from, writable) {
         let why = format!("holds what decides about containers: {}", from.display());
         let hint = "bind a directory that does not contain casemate's own files";
-        case.refuse(NO_HOST_KERNEL_FILES, at, why, hint);
+        case.refuse_always(NO_HOST_KERNEL_FILES, at, why, hint);
     }
 }
 
@@ -258,11 +264,17 @@ fn root(case: &mut Case<'_>, mounts: &[Mount]) {
     let taken = |place: &str| {
         mounts.iter().any(|mount| Path::new(place).starts_with(cleaned(mount.destination())))
     };
-    let scratch: Vec<String> = list_of(SCRATCH)
-        .iter()
-        .filter(|place| !taken(place))
-        .map(|place| (*place).to_owned())
-        .collect();
+    let added = case.added(SCRATCH);
+    let mut scratch: Vec<String> = Vec::new();
+    for place in list_of(SCRATCH).iter().chain(&added).filter(|place| !taken(place)) {
+        let below = |other: &String| Path::new(place).starts_with(other);
+        if !scratch.iter().any(below) {
+            scratch.push((*place).to_owned());
+        }
+        if added.contains(place) {
+            case.used(SCRATCH, place, "/root", &format!("has memory on {place}"));
+        }
+    }
     if !scratch.is_empty() {
         let to = format!("memory on {}", scratch.join(" "));
         case.change(SCRATCH, "/root", "a writable root", to);
@@ -277,7 +289,7 @@ fn root_path(case: &mut Case<'_>, path: &Path) {
     if kernel || from == Path::new("/") || is_protected(case, &from, false) {
         let why = format!("is the host's own {}", from.display());
         let hint = "unpack the image into a directory of its own";
-        case.refuse(NO_HOST_KERNEL_FILES, "/root/path", why, hint);
+        case.refuse_always(NO_HOST_KERNEL_FILES, "/root/path", why, hint);
     }
 }
 

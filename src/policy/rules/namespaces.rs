@@ -51,6 +51,16 @@ fn found(case: &Case<'_>, word: &str) -> Option<Found> {
     of.map(|found| found.found.clone())
 }
 
+/// Whether the container is in the host's own namespace of a kind.
+pub(super) fn is_hosts(case: &Case<'_>, (kind, word): (LinuxNamespaceType, &str)) -> bool {
+    match find(case, kind) {
+        None => true,
+        Some((_, namespace)) => {
+            namespace.path().is_some() && found(case, word) == Some(Found::Host)
+        }
+    }
+}
+
 fn never_the_hosts(case: &mut Case<'_>, kind: LinuxNamespaceType, word: &str, rule: RuleId) {
     let Some((index, namespace)) = find(case, kind) else {
         let hint = format!("add {{\"type\": \"{word}\"}} to {LIST}");
@@ -75,7 +85,9 @@ fn never_the_hosts(case: &mut Case<'_>, kind: LinuxNamespaceType, word: &str, ru
             format!("leads to a {word} namespace that belongs to another user namespace"),
             STRANGER_HINT,
         ),
-        Some(Found::Wrong(why)) => case.refuse(rule, at, why, "name a namespace that exists"),
+        Some(Found::Wrong(why)) => {
+            case.refuse_always(rule, at, why, "name a namespace that exists")
+        }
         // A network namespace is made by the engine for the container that it is given to; any
         // other one belongs to processes that are root outside.
         Some(Found::Foreign) if kind == LinuxNamespaceType::Network => {}
@@ -85,7 +97,7 @@ fn never_the_hosts(case: &mut Case<'_>, kind: LinuxNamespaceType, word: &str, ru
             format!("leads to a {word} namespace whose processes may be root outside"),
             format!("leave the path of `{word}` out, to give the container its own"),
         ),
-        None => case.refuse(rule, at, "was not looked at", "name it by an absolute path"),
+        None => case.refuse_always(rule, at, "was not looked at", "name it by an absolute path"),
     }
 }
 

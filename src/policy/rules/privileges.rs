@@ -27,21 +27,26 @@ fn names(set: &Capabilities) -> Vec<String> {
     names
 }
 
-fn within_ceiling(set: &Capabilities) -> Capabilities {
+fn within_ceiling(set: &Capabilities, added: &[&str]) -> Capabilities {
     let allowed = list_of(CEILING);
-    let keep = |name: &String| allowed.contains(&name.as_str());
+    let keep = |name: &String| [allowed, added].iter().any(|list| list.contains(&name.as_str()));
     set.iter().copied().filter(|capability| keep(&format!("CAP_{capability}"))).collect()
 }
 
 fn ceiling(case: &mut Case<'_>, process: &mut Process) {
     let Some(mut sets) = process.capabilities().clone() else { return };
+    let added = case.added(CEILING);
     for (word, set) in [
         ("bounding", sets.bounding().clone()),
         ("effective", sets.effective().clone()),
         ("permitted", sets.permitted().clone()),
     ] {
         let Some(asked) = set else { continue };
-        let kept = within_ceiling(&asked);
+        let kept = within_ceiling(&asked, &added);
+        for name in names(&kept).iter().filter(|name| added.contains(&name.as_str())) {
+            let at = format!("/process/capabilities/{word}");
+            case.used(CEILING, name, &at, &format!("keeps {name}"));
+        }
         if kept.len() != asked.len() {
             let lost = names(&asked.difference(&kept).copied().collect());
             let at = format!("/process/capabilities/{word}");

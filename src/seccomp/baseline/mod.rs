@@ -90,7 +90,7 @@ pub(crate) fn may_waive(rule: &BaselineRule, set_id_bits: SetIdBits) -> bool {
 /// # Errors
 /// [`SeccompError::UnknownWaiver`] and, while set-id bits are to be denied,
 /// [`SeccompError::NeededRule`].
-pub(crate) fn check_waivers(waived: &[&str], set_id_bits: SetIdBits) -> Result<(), SeccompError> {
+pub fn check_waivers(waived: &[&str], set_id_bits: SetIdBits) -> Result<(), SeccompError> {
     for id in waived {
         let Some(rule) = baseline_rule(id) else {
             return Err(SeccompError::UnknownWaiver { id: (*id).to_owned() });
