@@ -29,6 +29,8 @@ mod lifecycle;
 #[cfg(test)]
 mod mounts_options;
 #[cfg(test)]
+mod mounts_places;
+#[cfg(test)]
 mod overlay;
 #[cfg(test)]
 mod pause;

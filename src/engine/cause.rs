@@ -42,6 +42,8 @@ pub(super) struct Ids<'fd> {
     pub(super) base: u32,
     /// The container's user namespace, for mounts whose ids are translated.
     pub mapping: Option<BorrowedFd<'fd>>,
+    /// A user namespace made for one mount alone.
+    pub own: Option<BorrowedFd<'fd>>,
 }
 
 impl Ids<'_> {

@@ -126,6 +126,7 @@ fn perform(init: &mut Init<'_>, action: &Action) -> Result<()> {
         | Action::EnterMounts
         | Action::AttachRoot
         | Action::Attach { .. }
+        | Action::MakeDirectory { .. }
         | Action::Remount { .. }
         | Action::EnterNetworkAndIpc
         | Action::KeepSysctl

@@ -73,7 +73,7 @@ pub struct Launched {
     /// Its control group.
     pub cgroup: Cgroup,
     socket: OwnedFd,
-    made: Vec<steps::rootfs::Made>,
+    made: Vec<steps::mount_point::Made>,
 }
 
 /// Why the workload did not start.

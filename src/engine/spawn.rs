@@ -31,6 +31,22 @@ pub(super) fn init(
     }
 }
 
+/// Starts a process in a user namespace of its own that only waits to be killed.
+///
+/// # Errors
+/// What clone3(2) says: `ENOSPC` above a limit of `/proc/sys/user`.
+#[expect(unsafe_code, reason = "the child allocates nothing: it only waits")]
+pub(super) fn holder() -> Result<(i32, OwnedFd)> {
+    // SAFETY: this program has one thread, and the child only waits for a signal: it allocates
+    // nothing, takes no lock and never returns.
+    match unsafe { clone::process(crate::sys::flags::ns::USER, None) }? {
+        Cloned::Parent { pid, process } => Ok((pid, process)),
+        Cloned::Child => loop {
+            crate::sys::process::wait_for_signal();
+        },
+    }
+}
+
 /// Closes init's copy of the supervisor's end: otherwise it would never read end of file.
 fn forget(ours: &OwnedFd) {
     use std::os::fd::AsRawFd;

@@ -44,6 +44,10 @@ pub enum Action {
         at: RootedPath,
         /// What it must be able to carry.
         kind: MountPoint,
+        /// The directory of the host that is meant instead of the root file system: it will be
+        /// bound there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        within: Option<HostPath>,
     },
     /// Opens a namespace that the bundle names by path.
     OpenNamespace {
@@ -122,6 +126,11 @@ pub enum Action {
         at: RootedPath,
         /// How the place is looked up.
         place: Place,
+    },
+    /// Makes a missing directory in the finished root.
+    MakeDirectory {
+        /// Where, inside the root.
+        at: RootedPath,
     },
     /// Changes the mount that is on top of a place.
     Remount {

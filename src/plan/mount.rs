@@ -88,6 +88,9 @@ pub enum Filesystem {
         /// The place in the image whose content is copied into it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         copy_up: Option<RootedPath>,
+        /// The place whose mode it takes over, if that was there before: nobody said another.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode_of: Option<RootedPath>,
     },
     /// `/dev`: a tmpfs with device nodes, links and mount points, then made read-only.
     Dev(Box<DevTree>),
@@ -97,6 +100,13 @@ pub enum Filesystem {
         source: HostPath,
         /// Whether mounts below it come along.
         recursive: bool,
+        /// Where it is inside the container's root, if it is in there: then it is what the mounts
+        /// that come before have made of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        inside: Option<RootedPath>,
+        /// By what its ids are translated, if the bundle says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ids: Option<BindIds>,
     },
     /// What is mounted there already: only changed.
     Present {
@@ -112,6 +122,39 @@ pub enum Filesystem {
         /// Its options.
         options: Vec<FsOption>,
     },
+}
+
+/// By what the ids on a bind mount are translated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BindIds {
+    /// Whether those on the mounts below it are, too.
+    pub recursive: bool,
+    /// A mapping of its own; without one, the container's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<BindMapping>,
+}
+
+/// A mapping of one bind mount.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BindMapping {
+    /// Of users.
+    pub uids: Vec<BindMappingLine>,
+    /// Of groups.
+    pub gids: Vec<BindMappingLine>,
+}
+
+/// One line of a mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BindMappingLine {
+    /// First id on the file system.
+    pub on_disk: u32,
+    /// First id that it is seen as.
+    pub seen_as: u32,
+    /// How many.
+    pub size: u32,
+    /// Whether `seen_as` is an id inside the container, rather than one of the host.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inside: bool,
 }
 
 /// The content of `/dev`.

@@ -31,6 +31,7 @@ impl Action {
             Self::EnterMounts => "ns.enter-mounts",
             Self::AttachRoot => "rootfs.attach",
             Self::Attach { .. } => "mount.attach",
+            Self::MakeDirectory { .. } => "rootfs.make-directory",
             Self::Remount { .. } => "mount.change",
             Self::EnterNetworkAndIpc => "ns.enter-network",
             Self::KeepSysctl => "sysctl.keep",
@@ -84,9 +85,11 @@ impl Action {
                 super::cgroup::CgroupPath::ById => "/casemate-ID".to_owned(),
             },
             Self::OpenRootfs { path } => path.to_string(),
-            Self::MakeMountPoint { at, .. } | Self::Mask { at } | Self::MakeReadonly { at } => {
-                at.to_string()
-            }
+            Self::MakeMountPoint { at, within: Some(within), .. } => format!("{at} in {within}"),
+            Self::MakeMountPoint { at, .. }
+            | Self::MakeDirectory { at }
+            | Self::Mask { at }
+            | Self::MakeReadonly { at } => at.to_string(),
             Self::OpenNamespace { kind, path } => format!("{} at {path}", kind.word()),
             Self::Spawn { namespaces } | Self::NewNamespaces { kinds: namespaces } => {
                 words(namespaces)
@@ -212,8 +215,16 @@ fn filesystem_words(filesystem: &Filesystem) -> String {
         Filesystem::Tmpfs { copy_up: None, .. } => "tmpfs".to_owned(),
         Filesystem::Tmpfs { copy_up: Some(from), .. } => format!("tmpfs with a copy of {from}"),
         Filesystem::Dev(tree) => format!("tmpfs with {} nodes", tree.nodes.len()),
-        Filesystem::Bind { source, recursive: true } => format!("bind of all of {source}"),
-        Filesystem::Bind { source, recursive: false } => format!("bind of {source}"),
+        Filesystem::Bind { source, recursive, inside, ids } => {
+            let all = if *recursive { "all of " } else { "" };
+            let source = match inside {
+                Some(inside) => format!("{inside} inside"),
+                None => source.to_string(),
+            };
+            let own = ids.as_ref().and_then(|ids| ids.own.as_ref());
+            let own = if own.is_some() { " by a mapping of its own" } else { "" };
+            format!("bind of {all}{source}{own}")
+        }
         Filesystem::Present { .. } => "change".to_owned(),
         Filesystem::Other { kind, source, .. } => format!("{kind} of {source}"),
     }

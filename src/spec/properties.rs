@@ -177,8 +177,8 @@ const MOUNT: Shape = Shape::Object(&[
     scalar("type"),
     scalar("source"),
     scalars("options"),
-    not_applied("uidMappings", ID_MAPPINGS, "casemate maps the ids of mounts by itself"),
-    not_applied("gidMappings", ID_MAPPINGS, "casemate maps the ids of mounts by itself"),
+    applied("uidMappings", ID_MAPPINGS),
+    applied("gidMappings", ID_MAPPINGS),
 ]);
 
 const ID_MAPPINGS: Shape = Shape::List(&Shape::Object(&[

@@ -298,6 +298,12 @@ pub fn wait_for(pid: i32) -> Result<Ended> {
     })
 }
 
+/// Waits until a signal comes. Allocates nothing.
+pub fn wait_for_signal() {
+    // SAFETY: no arguments; the call only returns when a handler ran.
+    unsafe { libc::pause() };
+}
+
 /// Makes this process the one that orphaned descendants fall to.
 ///
 /// # Errors

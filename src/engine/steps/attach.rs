@@ -24,7 +24,7 @@ pub(in crate::engine) fn attach(
     let target = match place {
         Place::Made | Place::MadeAsSource => {
             let file = place == Place::MadeAsSource && !is_directory(tree)?;
-            super::rootfs::make_mount_point(root, at, file, Some(owner))?;
+            super::mount_point::make(root, at, file, Some(owner))?;
             fd::open_in_root(root, at.as_c_str(), OFlags::PATH)?
         }
         Place::Real => open_real(root, at)?,

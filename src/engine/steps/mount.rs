@@ -4,19 +4,29 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::engine::cause::{Cause, Ids};
-use rustix::fs::{OFlags, ResolveFlags};
+use rustix::fs::OFlags;
 
 use crate::engine::steps::{dev, rootfs};
 use crate::plan::mount::{Filesystem, FsOption, MountAttributes};
-use crate::plan::text::{HostPath, Text};
+use crate::plan::text::Text;
 use crate::sys::mount::{self, NewFilesystem};
 use crate::sys::{Errno, fd, flags::mount_attr};
+
+/// What a mount depends on beside its own description.
+#[derive(Debug)]
+pub(in crate::engine) struct Surroundings<'fd> {
+    /// The container's root, as far as it is made.
+    pub root: Option<BorrowedFd<'fd>>,
+    /// The mode of a tmpfs that has none of its own.
+    pub mode: Option<u32>,
+}
 
 /// Builds a mount.
 pub(in crate::engine) fn build(
     filesystem: &Filesystem,
     attributes: MountAttributes,
     ids: &Ids<'_>,
+    around: &Surroundings<'_>,
 ) -> Result<OwnedFd, Cause> {
     match filesystem {
         Filesystem::Proc { source, options } => plain(c"proc", source, options, attributes),
@@ -29,10 +39,30 @@ pub(in crate::engine) fn build(
         }
         Filesystem::Tmpfs { source, options, owner, .. } => {
             let owner = (ids.user(owner.0)?, ids.group(owner.1)?);
-            tmpfs(source, options, owner, attributes)
+            let filesystem = begin_tmpfs(source, options, owner)?;
+            if let Some(mode) = around.mode {
+                let mode = CString::new(format!("{mode:o}")).map_err(|_| Errno::EINVAL)?;
+                filesystem.set(c"mode", &mode)?;
+            }
+            finish(&filesystem, attributes)
         }
         Filesystem::Dev(tree) => dev::build(tree, attributes, ids),
-        Filesystem::Bind { source, recursive } => bind(source, *recursive, attributes, ids.mapping),
+        Filesystem::Bind { source, recursive, inside, ids: own } => {
+            let place = match inside {
+                Some(path) => {
+                    let root = around.root.ok_or(Errno::EBADF)?;
+                    fd::open_in_root(root, path.as_c_str(), OFlags::PATH)?
+                }
+                None => rootfs::open_source(source)?,
+            };
+            // Below it, too, where the level says that every bind is translated.
+            let deep = own.as_ref().map_or(*recursive, |own| own.recursive);
+            let mapping = if attributes.mapped { ids.mapping } else { ids.own };
+            let mapping = mapping.map(|mapping| (mapping, deep));
+            let tree = mount::copy_tree(place.as_fd(), c"", *recursive)?;
+            shape(tree.as_fd(), attributes, mapping)?;
+            Ok(tree)
+        }
         Filesystem::Other { kind, source, options } => {
             plain(kind.as_c_str(), source, options, attributes)
         }
@@ -101,10 +131,18 @@ pub(in crate::engine) fn tmpfs(
     owner: (u32, u32),
     attributes: MountAttributes,
 ) -> Result<OwnedFd, Cause> {
+    finish(&begin_tmpfs(source, options, owner)?, attributes)
+}
+
+fn begin_tmpfs(
+    source: &Text,
+    options: &[FsOption],
+    owner: (u32, u32),
+) -> Result<NewFilesystem, Cause> {
     let filesystem = begin(c"tmpfs", source, options)?;
     set_number(&filesystem, c"uid", owner.0)?;
     set_number(&filesystem, c"gid", owner.1)?;
-    finish(&filesystem, attributes)
+    Ok(filesystem)
 }
 
 /// Changes the mount that `place` is on, and options of its file system.
@@ -146,22 +184,6 @@ fn shape(
         }
     }
     Ok(mount::propagate(tree, attributes.then_propagation)?)
-}
-
-/// A copy of a mount of the host, or of a tree of them, with flags and translated ids.
-fn bind(
-    source: &HostPath,
-    recursive: bool,
-    attributes: MountAttributes,
-    mapping: Option<BorrowedFd<'_>>,
-) -> Result<OwnedFd, Cause> {
-    // The path was followed when it was judged: a link that stands there now is somebody's race.
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let place = fd::open_resolved(rustix::fs::CWD, source.as_c_str(), OFlags::PATH, resolve)?;
-    let tree = mount::copy_tree(place.as_fd(), c"", recursive)?;
-    let mapping = mapping.filter(|_| attributes.mapped).map(|mapping| (mapping, recursive));
-    shape(tree.as_fd(), attributes, mapping)?;
-    Ok(tree)
 }
 
 fn unmappable(error: Errno, mapped: bool) -> Cause {

@@ -4,36 +4,15 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::engine::cause::Cause;
 use crate::plan::action::Overlay;
 use crate::plan::mount::MountAttributes;
-use crate::plan::text::{HostPath, RootedPath};
+use crate::plan::text::HostPath;
 use crate::sys::flags::mount_attr;
 use crate::sys::mount::{Attributes, NewFilesystem};
 use crate::sys::{Errno, fd, mount};
-
-/// A file or directory that was made as a mount point: its parent and its name.
-#[derive(Debug)]
-pub(in crate::engine) struct Made {
-    parent: OwnedFd,
-    name: CString,
-    directory: bool,
-}
-
-impl Made {
-    /// Removes it again, if nobody put anything into it.
-    pub(in crate::engine) fn take_back(&self) {
-        let flags = if self.directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
-        let empty = self.directory
-            || rustix::fs::statat(&self.parent, &self.name, AtFlags::SYMLINK_NOFOLLOW)
-                .is_ok_and(|stat| stat.st_size == 0);
-        if empty {
-            let _ = rustix::fs::unlinkat(&self.parent, &self.name, flags);
-        }
-    }
-}
 
 fn errno(error: rustix::io::Errno) -> Errno {
     Errno::from_raw(error.raw_os_error())
@@ -45,76 +24,11 @@ pub(in crate::engine) fn open(path: &HostPath) -> Result<OwnedFd, Cause> {
     rustix::fs::open(path.as_c_str(), flags, Mode::empty()).map_err(|error| errno(error).into())
 }
 
-/// Makes what is missing of the path `at`, and returns what was made, topmost first.
-///
-/// Links of the image are followed inside the root only, one component at a time, so that a
-/// link that appears in between leads nowhere else. What is made belongs to the host ids in
-/// `owner`, or to this process.
-pub(in crate::engine) fn make_mount_point(
-    root: BorrowedFd<'_>,
-    at: &RootedPath,
-    file: bool,
-    owner: Option<(u32, u32)>,
-) -> Result<Vec<Made>, Cause> {
-    let looked_up = fd::open_in_root(root, at.as_c_str(), OFlags::PATH);
-    match looked_up {
-        Ok(_) => return Ok(Vec::new()),
-        Err(Errno::ENOENT) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let mut made = Vec::new();
-    let parts: Vec<&str> = at.components().collect();
-    let mut walked = String::new();
-    for (index, part) in parts.iter().enumerate() {
-        let is_last = index.saturating_add(1) == parts.len();
-        let parent_path = CString::new(if walked.is_empty() { "/" } else { &walked })
-            .map_err(|_| Errno::EINVAL)?;
-        walked.push('/');
-        walked.push_str(part);
-        let path = CString::new(walked.as_str()).map_err(|_| Errno::EINVAL)?;
-        match fd::open_in_root(root, &path, OFlags::PATH) {
-            Ok(_) => continue,
-            Err(Errno::ENOENT) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let parent = fd::open_in_root(root, &parent_path, OFlags::PATH | OFlags::DIRECTORY)?;
-        let name = CString::new(*part).map_err(|_| Errno::EINVAL)?;
-        let directory = !(is_last && file);
-        if make_entry(parent.as_fd(), &name, directory)? {
-            if let Some((uid, gid)) = owner {
-                let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-                let flags = AtFlags::SYMLINK_NOFOLLOW;
-                rustix::fs::chownat(&parent, &name, Some(uid), Some(gid), flags).map_err(errno)?;
-            }
-            made.push(Made { parent, name, directory });
-        }
-    }
-    Ok(made)
-}
-
-/// Makes one entry; `false` when somebody else made it meanwhile.
-fn make_entry(parent: BorrowedFd<'_>, name: &CString, directory: bool) -> Result<bool, Cause> {
-    let made = if directory {
-        rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755))
-    } else {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o644)).map(drop)
-    };
-    match made {
-        Ok(()) => Ok(true),
-        // A link to nowhere is there, which the walk cannot see through; or a race.
-        Err(rustix::io::Errno::EXIST) => {
-            let there = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW);
-            match there.map(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode)) {
-                Ok(rustix::fs::FileType::Symlink) => Err(Cause::with_detail(
-                    Errno::ELOOP,
-                    "the image has a symbolic link there that leads nowhere".to_owned(),
-                )),
-                _ => Ok(false),
-            }
-        }
-        Err(error) => Err(errno(error).into()),
-    }
+/// Opens what will be bound. The path was followed when it was judged: a link that stands there
+/// now is somebody's race.
+pub(in crate::engine) fn open_source(path: &HostPath) -> Result<OwnedFd, Cause> {
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    Ok(fd::open_resolved(rustix::fs::CWD, path.as_c_str(), OFlags::PATH, resolve)?)
 }
 
 fn clear_bits(attributes: MountAttributes) -> u64 {

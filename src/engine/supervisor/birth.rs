@@ -8,7 +8,7 @@ use super::{Child, Supervisor, open_path, write_file};
 use crate::cgroup::{Cgroup, Claimant, Hierarchies};
 use crate::engine::cause::Cause;
 use crate::engine::prepare::{self, Conversation, InitPlan, StartGate};
-use crate::engine::steps::rootfs;
+use crate::engine::steps::{mount_point, rootfs};
 use crate::engine::wire::{self, Message};
 use crate::engine::{chain, spawn};
 use crate::host::boxes;
@@ -74,8 +74,10 @@ impl Supervisor<'_> {
         &mut self,
         at: &RootedPath,
         kind: &MountPoint,
+        within: Option<&HostPath>,
     ) -> Result<(), Cause> {
-        let root = self.rootfs.as_ref().ok_or(Errno::EBADF)?;
+        let bound = within.map(rootfs::open_source).transpose()?;
+        let root = bound.as_ref().or(self.rootfs.as_ref()).ok_or(Errno::EBADF)?;
         let file = match kind {
             MountPoint::Directory => false,
             MountPoint::AsSource { source } => {
@@ -84,7 +86,11 @@ impl Supervisor<'_> {
                 FileType::from_raw_mode(stat.st_mode) != FileType::Directory
             }
         };
-        self.made.extend(rootfs::make_mount_point(root.as_fd(), at, file, None)?);
+        let made = mount_point::make(root.as_fd(), at, file, None)?;
+        if !made.is_empty() && within.is_none() {
+            self.made_places.push(at.clone());
+        }
+        self.made.extend(made);
         Ok(())
     }
 

@@ -2,18 +2,19 @@
 
 mod birth;
 mod inside;
+mod mounts;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
 
 use super::cause::{Cause, Ids};
-use super::steps::rootfs::Made;
-use super::steps::{attach, copy_up, mount as mounts, rootfs};
+use super::steps::mount_point::Made;
+use super::steps::{attach, mount_point, rootfs};
 use super::wire::{self, Message};
 use super::{LaunchError, Launched, Request};
 use crate::cgroup::Cgroup;
-use crate::plan::mount::Filesystem;
+use crate::plan::text::RootedPath;
 use crate::plan::{Action, IdMap, LaunchPlan, Namespace, Slot, Step, StepId, Track};
 use crate::store::ranges::Range;
 use crate::sys::{Errno, fd, process, task};
@@ -57,6 +58,8 @@ pub(super) struct Supervisor<'plan> {
     sysctl: Option<OwnedFd>,
     masks: attach::Masks,
     made: Vec<Made>,
+    /// Places in the image that were missing, and are there now.
+    made_places: Vec<RootedPath>,
     /// This process's own time namespace, while its children get another one.
     own_time: Option<OwnedFd>,
     /// What init reported when it was heard in passing.
@@ -91,6 +94,7 @@ impl<'plan> Supervisor<'plan> {
             sysctl: None,
             masks: attach::Masks::default(),
             made: Vec::new(),
+            made_places: Vec::new(),
             own_time: None,
             reported: None,
         }
@@ -180,7 +184,9 @@ impl<'plan> Supervisor<'plan> {
                 self.rootfs = Some(rootfs::open(path)?);
                 Ok(())
             }
-            Action::MakeMountPoint { at, kind } => self.make_mount_point(at, kind),
+            Action::MakeMountPoint { at, kind, within } => {
+                self.make_mount_point(at, kind, within.as_ref())
+            }
             Action::OpenNamespace { kind, path } => self.open_namespace(*kind, path),
             Action::ShiftClocks { offsets } => self.shift_clocks(offsets),
             Action::CheckProgram => self.check_program(),
@@ -198,24 +204,17 @@ impl<'plan> Supervisor<'plan> {
                 Ok(())
             }
             Action::BuildMount { slot, filesystem, attributes } => {
-                let built = mounts::build(filesystem, *attributes, &self.ids())?;
-                if let Filesystem::Tmpfs { copy_up: Some(from), .. } = filesystem {
-                    copy_up::copy(self.root()?, from, built.as_fd())?;
-                }
-                self.keep(*slot, built);
-                Ok(())
+                self.build_mount(*slot, filesystem, *attributes)
             }
             Action::FetchMount { slot } => self.fetch(*slot),
             Action::EnterMounts => self.enter_mounts(),
             Action::AttachRoot => self.attach_root(),
-            Action::Attach { slot, at, place } => {
+            Action::Attach { slot, at, place } => self.attach(*slot, at, *place),
+            Action::MakeDirectory { at } => {
                 let owner = (self.ids().user(0)?, self.ids().group(0)?);
-                attach::attach(self.root()?, self.slot(*slot)?, at, *place, owner)
+                mount_point::make(self.root()?, at, false, Some(owner)).map(drop)
             }
-            Action::Remount { at, options, attributes } => {
-                let place = fd::open_in_root(self.root()?, at.as_c_str(), OFlags::PATH)?;
-                mounts::change(place.as_fd(), options, *attributes)
-            }
+            Action::Remount { at, options, attributes } => self.remount(at, options, *attributes),
             Action::EnterNetworkAndIpc => self.enter_network_and_ipc(),
             Action::KeepSysctl => self.keep_sysctl(),
             Action::SetNetSysctl { name, value } => self.set_net_sysctl(name, value),
@@ -284,6 +283,7 @@ impl<'plan> Supervisor<'plan> {
             map: self.map,
             base: self.range.map_or(0, Range::base),
             mapping: self.mapping.as_ref().map(AsFd::as_fd),
+            own: None,
         }
     }
 

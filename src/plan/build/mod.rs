@@ -180,10 +180,12 @@ impl<'a> Builder<'a> {
         let devices = devices.unwrap_or_default();
         let setting = Setting {
             mapped: self.mapped,
+            has_ids: self.ids.is_some(),
             hardened: self.hardened(),
             terminal: self.process.terminal() == Some(true),
             devices: &devices,
             bundle: self.inputs.bundle,
+            rootfs: self.inputs.facts.rootfs.path.as_str(),
         };
         let given = self.spec.mounts().clone().unwrap_or_default();
         let mut wanted = mounts::convert(&given, setting, &mut self.errors);

@@ -4,7 +4,8 @@ use super::Builder;
 use super::ids::UserNamespace;
 use crate::plan::action::{Action, ClockOffset, ClockOffsets, Gate, MountPoint, Namespace, Track};
 use crate::plan::facts::FoundNamespace;
-use crate::plan::mounts::Wanted;
+use crate::plan::mount::Filesystem;
+use crate::plan::mounts::ground::{self, Ground, below};
 use crate::plan::text::RootedPath;
 use crate::policy::Ids;
 
@@ -70,45 +71,55 @@ impl Builder<'_> {
         self.asked(Track::Prepare, Action::ShiftClocks { offsets }, "/linux/timeOffsets");
     }
 
-    /// Mount points that the image may lack, made through the engine's own mount. Those below
-    /// a mount of memory are made there, those of `/dev` with it.
+    /// Mount points that the image may lack, made through the engine's own mount; so are those
+    /// in directories of the host that are bound before. Those below a mount of memory are made
+    /// there, those of `/dev` with it.
     fn mount_points(&mut self) {
         let mut missing = Vec::new();
         for (index, mount) in self.mounts.iter().enumerate() {
-            if self.is_within_memory(index) || mount.at.as_str() == "/" {
-                continue;
-            }
-            let kind = match mount.source() {
-                Some(source) => MountPoint::AsSource { source: source.clone() },
-                None => MountPoint::Directory,
+            let kind = match &mount.filesystem {
+                Filesystem::Present { .. } | Filesystem::Bind { inside: Some(_), .. } => continue,
+                Filesystem::Bind { source, .. } => MountPoint::AsSource { source: source.clone() },
+                Filesystem::Proc { .. }
+                | Filesystem::Sysfs { .. }
+                | Filesystem::Mqueue { .. }
+                | Filesystem::Cgroup { .. }
+                | Filesystem::Devpts { .. }
+                | Filesystem::Tmpfs { .. }
+                | Filesystem::Dev(_)
+                | Filesystem::Other { .. } => MountPoint::Directory,
             };
-            missing.push((mount.at.clone(), kind, mount.pointer.clone()));
+            let (at, within) = match self.ground(index) {
+                Ground::Image if mount.at.as_str() != "/" => (Some(mount.at.clone()), None),
+                Ground::Host { source, at } => (below(&mount.at, at), Some(source.clone())),
+                Ground::Image | Ground::Memory | Ground::Fixed => (None, None),
+            };
+            let Some(at) = at else { continue };
+            missing.push((Action::MakeMountPoint { at, kind, within }, mount.pointer.clone()));
         }
-        for (at, kind, pointer) in missing {
-            self.asked(Track::Prepare, Action::MakeMountPoint { at, kind }, &pointer);
+        for (action, pointer) in missing {
+            self.asked(Track::Prepare, action, &pointer);
         }
-        let directory = self.process.cwd().to_str().unwrap_or_default();
-        let Ok(at) = RootedPath::new(directory) else { return };
-        let covered = |mount: &Wanted| mount.at.as_str() != "/" && at.is_within(mount.at.as_str());
-        if at.as_str() != "/" && !self.mounts.iter().any(covered) && !self.is_scratch(&at) {
-            let action = Action::MakeMountPoint { at, kind: MountPoint::Directory };
+        if let Some((at, Ground::Image)) = self.directory() {
+            let kind = MountPoint::Directory;
+            let action = Action::MakeMountPoint { at, kind, within: None };
             self.asked(Track::Prepare, action, "/process/cwd");
         }
     }
 
-    pub(super) fn is_scratch(&self, at: &RootedPath) -> bool {
-        self.inputs.judged.scratch.iter().any(|scratch| at.is_within(scratch))
+    /// The working directory, and what it is on, unless it is one that is surely there.
+    pub(super) fn directory(&self) -> Option<(RootedPath, Ground<'_>)> {
+        let at = RootedPath::new(self.process.cwd().to_str().unwrap_or_default()).ok()?;
+        let is_there = at.as_str() == "/" || self.mounts.iter().any(|mount| mount.at == at);
+        let ground = ground::of(&at, &self.mounts, &self.inputs.judged.scratch);
+        (!is_there).then_some((at, ground))
     }
 
-    /// Whether a mount lies in scratch, or below a mount that comes before it: its place is in
-    /// there, not in the image.
-    fn is_within_memory(&self, index: usize) -> bool {
-        let Some(mount) = self.mounts.get(index) else { return false };
-        let below = |other: &Wanted| {
-            other.at != mount.at
-                && other.at.as_str() != "/"
-                && mount.at.is_within(other.at.as_str())
-        };
-        self.is_scratch(&mount.at) || self.mounts.iter().take(index).any(below)
+    /// What the mount of this index stands on.
+    pub(super) fn ground(&self, index: usize) -> Ground<'_> {
+        let (before, rest) = self.mounts.split_at_checked(index).unwrap_or_default();
+        rest.first().map_or(Ground::Image, |mount| {
+            ground::of(&mount.at, before, &self.inputs.judged.scratch)
+        })
     }
 }

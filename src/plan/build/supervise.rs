@@ -8,6 +8,7 @@ use crate::plan::action::{Action, Gate, Limit, Namespace, Place, Slot, Track};
 use crate::plan::facts::{FoundNamespace, NamespaceFacts, RootfsKind};
 use crate::plan::mount::{Filesystem, FsOption, MountAttributes};
 use crate::plan::mounts::Wanted;
+use crate::plan::mounts::ground::{self, Ground};
 use crate::plan::task;
 use crate::plan::text::{RootedPath, Text};
 use crate::sys::flags::mount_attr;
@@ -54,6 +55,9 @@ impl Builder<'_> {
         self.builtin(track, Action::AttachRoot, "the new root");
         let (late, early): (Vec<_>, Vec<_>) = attached.into_iter().partition(|mount| mount.late);
         early.into_iter().for_each(|mount| self.attach(mount));
+        if let Some((at, Ground::Memory)) = self.directory() {
+            self.asked(track, Action::MakeDirectory { at }, "/process/cwd");
+        }
         let (covers, late_covers): (Vec<_>, Vec<_>) =
             self.covers().into_iter().partition(|(action, _)| is_in_proc(action));
         covers.into_iter().for_each(|(action, origin)| self.push(track, action, origin));
@@ -128,13 +132,20 @@ impl Builder<'_> {
     /// its order.
     fn build_mounts(&mut self, own: &OwnMounts) -> Vec<Attached> {
         let mut attached = self.scratch();
+        let grounds: Vec<_> = (0..self.mounts.len())
+            .map(|index| {
+                let ground = self.ground(index);
+                let mount = self.mounts.get(index);
+                let place = mount.map_or(Place::Existing, |mount| ground::place(mount, ground));
+                (place, ground == Ground::Image)
+            })
+            .collect();
         let mounts = std::mem::take(&mut self.mounts);
         let late: Vec<RootedPath> =
             mounts.iter().filter(|m| is_late(&m.filesystem)).map(|m| m.at.clone()).collect();
-        for (index, mount) in mounts.iter().enumerate() {
-            let place = place(mount, &mounts, index, &self.inputs.judged.scratch);
+        for (mount, (place, on_image)) in mounts.iter().zip(grounds) {
             let touches = |other: &RootedPath| {
-                other.is_within(mount.at.as_str()) && !is_container(&mount.filesystem)
+                other.is_within(mount.at.as_str()) && !carries_others(mount)
                     || mount.at.is_within(other.as_str())
             };
             let origin = self.origin(&mount.pointer);
@@ -148,7 +159,7 @@ impl Builder<'_> {
                 let filesystem = mount.filesystem.clone();
                 let attributes = mount.attributes;
                 let action = Action::BuildMount { slot, filesystem, attributes };
-                if is_late(&mount.filesystem) {
+                if is_late(&mount.filesystem) || looks_inside(&mount.filesystem, on_image) {
                     build = Some(action);
                 } else {
                     self.push(Track::Supervisor, action, origin.clone());
@@ -185,6 +196,7 @@ impl Builder<'_> {
                 options,
                 owner: (0, 0),
                 copy_up: Some(at.clone()),
+                mode_of: None,
             };
             let attributes = plain(mount_attr::NOSUID | mount_attr::NODEV);
             let action = Action::BuildMount { slot, filesystem, attributes };
@@ -288,26 +300,25 @@ fn is_late(filesystem: &Filesystem) -> bool {
     matches!(filesystem, Filesystem::Sysfs { .. } | Filesystem::Mqueue { .. })
 }
 
-/// A file system made for others to be mounted in: what is late inside does not make it late.
-fn is_container(filesystem: &Filesystem) -> bool {
-    matches!(filesystem, Filesystem::Dev(_))
+/// Whether it depends on what the mounts before it have made of the container's root.
+fn looks_inside(filesystem: &Filesystem, on_image: bool) -> bool {
+    match filesystem {
+        Filesystem::Bind { inside, .. } => inside.is_some(),
+        Filesystem::Tmpfs { copy_up, mode_of, .. } => {
+            !on_image && (copy_up.is_some() || mode_of.is_some())
+        }
+        Filesystem::Proc { .. }
+        | Filesystem::Sysfs { .. }
+        | Filesystem::Mqueue { .. }
+        | Filesystem::Cgroup { .. }
+        | Filesystem::Devpts { .. }
+        | Filesystem::Dev(_)
+        | Filesystem::Other { .. }
+        | Filesystem::Present { .. } => false,
+    }
 }
 
-fn place(mount: &Wanted, all: &[Wanted], index: usize, scratch: &[String]) -> Place {
-    let kernel = ["/proc", "/sys", "/dev"];
-    if kernel.contains(&mount.at.as_str()) {
-        return Place::Real;
-    }
-    let bind = matches!(mount.filesystem, Filesystem::Bind { .. });
-    let in_tmpfs = all.iter().take(index).any(|other| {
-        matches!(other.filesystem, Filesystem::Tmpfs { .. })
-            && other.at != mount.at
-            && mount.at.is_within(other.at.as_str())
-    });
-    let in_scratch = scratch.iter().any(|place| mount.at.is_within(place));
-    match (in_tmpfs || in_scratch, bind) {
-        (true, true) => Place::MadeAsSource,
-        (true, false) => Place::Made,
-        (false, _) => Place::Existing,
-    }
+/// A file system for others to be mounted in: what is late inside does not make it late.
+fn carries_others(mount: &Wanted) -> bool {
+    matches!(mount.filesystem, Filesystem::Dev(_)) || mount.at.as_str() == "/"
 }

@@ -1,12 +1,12 @@
 //! What a mount is of: from type, source and options to a file system.
 
-use oci_spec::runtime::Mount;
+use oci_spec::runtime::{LinuxIdMapping, Mount};
 
 use super::{Setting, dev};
 use crate::plan::build::PlanError;
-use crate::plan::mount::{Filesystem, FsOption};
+use crate::plan::mount::{BindIds, BindMapping, BindMappingLine, Filesystem, FsOption};
 use crate::plan::text::{HostPath, RootedPath, Text};
-use crate::spec::mount_options::{Bind, MountOptions, SuperblockFlag};
+use crate::spec::mount_options::{Bind, Idmap, MountOptions, OwnMappingLine, SuperblockFlag};
 
 pub(super) fn of(
     mount: &Mount,
@@ -46,11 +46,13 @@ pub(super) fn of(
                 let tree = dev::tree(source, data, setting)?;
                 return Ok(Filesystem::Dev(Box::new(tree)));
             }
+            let has_mode = data.iter().any(|(key, _)| key.as_str() == "mode");
             Filesystem::Tmpfs {
                 source,
                 options: data,
                 owner: (uid.unwrap_or(0), gid.unwrap_or(0)),
                 copy_up: options.copy_up.then(|| at.clone()),
+                mode_of: (!has_mode && !options.copy_up).then(|| at.clone()),
             }
         }
         other => {
@@ -138,6 +140,49 @@ fn bind(mount: &Mount, options: &MountOptions, setting: Setting<'_>) -> Result<F
         HostPath::new(source)
     } else {
         HostPath::new(&format!("{}/{source}", setting.bundle))
+    }?;
+    let recursive = options.bind == Bind::Recursive;
+    // A translated root is another tree than the one that has this path.
+    let inside = if setting.mapped { None } else { inside(path.as_str(), setting.rootfs) };
+    Ok(Filesystem::Bind { source: path, recursive, inside, ids: ids(mount, options) })
+}
+
+/// The path inside the root of what lies at a path of the host, if it lies in there.
+pub(super) fn inside(path: &str, rootfs: &str) -> Option<RootedPath> {
+    let path = RootedPath::new(path).ok()?;
+    let rest = path.as_str().strip_prefix(rootfs)?;
+    let is_below = rest.starts_with('/') && rootfs != "/";
+    is_below.then(|| RootedPath::new(rest).ok()).flatten()
+}
+
+/// The mapping of a bind mount: its own properties go before what stands in the option.
+fn ids(mount: &Mount, options: &MountOptions) -> Option<BindIds> {
+    let recursive = options.idmap == Some(Idmap::Recursive);
+    let given = |lines: &Option<Vec<LinuxIdMapping>>| {
+        let line = |line: &LinuxIdMapping| BindMappingLine {
+            on_disk: line.container_id(),
+            seen_as: line.host_id(),
+            size: line.size(),
+            inside: false,
+        };
+        lines.iter().flatten().map(line).collect::<Vec<_>>()
     };
-    Ok(Filesystem::Bind { source: path?, recursive: options.bind == Bind::Recursive })
+    let (uids, gids) = (given(mount.uid_mappings()), given(mount.gid_mappings()));
+    if !uids.is_empty() {
+        return Some(BindIds { recursive, own: Some(BindMapping { uids, gids }) });
+    }
+    options.idmap?;
+    let own = options.mapping.as_ref().map(|mapping| {
+        let lines = |lines: &[OwnMappingLine]| {
+            let line = |line: &OwnMappingLine| BindMappingLine {
+                on_disk: line.on_disk,
+                seen_as: line.seen_as,
+                size: line.size,
+                inside: line.inside,
+            };
+            lines.iter().map(line).collect()
+        };
+        BindMapping { uids: lines(&mapping.uids), gids: lines(&mapping.gids) }
+    });
+    Some(BindIds { recursive, own })
 }

@@ -2,11 +2,12 @@
 
 pub(super) mod dev;
 mod filesystem;
+pub(super) mod ground;
 
 use oci_spec::runtime::{LinuxDevice, Mount};
 
 use super::build::PlanError;
-use super::mount::{Filesystem, MountAttributes};
+use super::mount::{BindIds, Filesystem, MountAttributes};
 use super::text::{HostPath, RootedPath};
 use crate::spec::mount_options::{Attributes, MountOptions, Propagation, PropagationMode};
 use crate::sys::flags::mount_attr;
@@ -27,9 +28,9 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// What is bound there, if it is a bind mount.
+    /// What of the host is bound there, if it is such a bind mount.
     pub(super) fn source(&self) -> Option<&HostPath> {
-        let Filesystem::Bind { source, .. } = &self.filesystem else { return None };
+        let Filesystem::Bind { source, inside: None, .. } = &self.filesystem else { return None };
         Some(source)
     }
 }
@@ -39,6 +40,8 @@ impl Wanted {
 pub(super) struct Setting<'a> {
     /// Whether ids of binds are translated.
     pub mapped: bool,
+    /// Whether there is a user namespace by whose mapping they could be.
+    pub has_ids: bool,
     /// Whether the level holds anything back.
     pub hardened: bool,
     /// Whether the program has a terminal.
@@ -47,6 +50,8 @@ pub(super) struct Setting<'a> {
     pub devices: &'a [LinuxDevice],
     /// The directory that relative sources are relative to.
     pub bundle: &'a str,
+    /// Where the root file system is on the host.
+    pub rootfs: &'a str,
 }
 
 /// Converts every mount of the bundle.
@@ -76,8 +81,17 @@ fn one(mount: &Mount, pointer: &str, setting: Setting<'_>) -> Result<Wanted, Pla
     })?;
     let to = mount.destination().to_str().unwrap_or_default();
     let at = RootedPath::new(to).map_err(|error| fault("/destination", error.to_string()))?;
+    // Some callers name a place in the container by where it is on the host.
+    let on_host = if setting.hardened { None } else { filesystem::inside(to, setting.rootfs) };
+    let at = on_host.unwrap_or(at);
     let filesystem = filesystem::of(mount, &at, &options, pointer, setting)?;
     let attributes = attributes(&options, &filesystem, setting);
+    if let Filesystem::Bind { ids: Some(BindIds { own: None, .. }), .. } = filesystem
+        && !setting.has_ids
+    {
+        let what = "`idmap` needs a mapping: the container has no user namespace to take it from";
+        return Err(fault("/options", what.to_owned()));
+    }
     let notes = filesystem::notes(mount, &options, pointer);
     Ok(Wanted { pointer: pointer.to_owned(), at, filesystem, attributes, notes })
 }
@@ -108,7 +122,19 @@ fn attributes(
         recursive_clear: below.clear,
         propagation: first,
         then_propagation: then,
-        mapped: bind && setting.mapped,
+        mapped: match filesystem {
+            Filesystem::Bind { ids: None, .. } => setting.mapped,
+            Filesystem::Bind { ids: Some(ids), .. } => ids.own.is_none(),
+            Filesystem::Proc { .. }
+            | Filesystem::Sysfs { .. }
+            | Filesystem::Mqueue { .. }
+            | Filesystem::Cgroup { .. }
+            | Filesystem::Devpts { .. }
+            | Filesystem::Tmpfs { .. }
+            | Filesystem::Dev(_)
+            | Filesystem::Other { .. }
+            | Filesystem::Present { .. } => false,
+        },
     }
 }
 

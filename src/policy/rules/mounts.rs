@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{Mount, Root};
 
 use crate::policy::case::list_of;
-use crate::policy::{Case, RuleId};
+use crate::policy::{Case, Ids, RuleId};
+use crate::spec::mount_options::MountOptions;
 
 const ROOTFS_READ_ONLY: RuleId = RuleId("rootfs.read-only");
 const SCRATCH: RuleId = RuleId("rootfs.scratch");
@@ -17,6 +18,7 @@ const NO_HOST_KERNEL_FILES: RuleId = RuleId("mount.no-host-kernel-files");
 const NO_KERNEL_COVER: RuleId = RuleId("mount.no-kernel-cover");
 const KNOWN_TYPES: RuleId = RuleId("mount.known-types");
 const NO_SHARED: RuleId = RuleId("mount.no-shared-propagation");
+const OWN_RANGE: RuleId = RuleId("ids.own-range");
 const NO_REMOUNT: RuleId = RuleId("mount.no-remount");
 const DEV_OWN: RuleId = RuleId("dev.own");
 
@@ -85,6 +87,7 @@ fn one(case: &mut Case<'_>, index: usize, mut mount: Mount) -> Mount {
         source(case, index, &mount);
     }
     propagation(case, &at, &mount);
+    own_ids(case, &at, &mount);
     flags(case, &at, &typ, &to, &mut mount);
     mount
 }
@@ -167,6 +170,33 @@ fn propagation(case: &mut Case<'_>, at: &str, mount: &Mount) {
             "use `rprivate`, or `rslave` to see what the host mounts later",
         );
     }
+}
+
+/// A mapping of a mount's own is to ids of the host, and which ones the container will have is
+/// not known beforehand. It may be to ids inside.
+fn own_ids(case: &mut Case<'_>, at: &str, mount: &Mount) {
+    if case.ids != Ids::OwnRange {
+        return;
+    }
+    let gives = |lines: &Option<Vec<_>>| lines.as_ref().is_some_and(|lines| !lines.is_empty());
+    let words = options(mount);
+    let parsed = MountOptions::parse(mount.typ().as_deref(), &words).ok();
+    let in_word = parsed
+        .and_then(|options| options.mapping)
+        .is_some_and(|mapping| mapping.uids.iter().chain(&mapping.gids).any(|line| !line.inside));
+    let place = if gives(mount.uid_mappings()) || gives(mount.gid_mappings()) {
+        "uidMappings"
+    } else if in_word {
+        "options"
+    } else {
+        return;
+    };
+    case.refuse(
+        OWN_RANGE,
+        format!("{at}/{place}"),
+        "maps to ids of the host, of which the container has its own, taken at its creation",
+        "leave the mapping out, and the mount has the container's; or name ids inside, with `@`",
+    );
 }
 
 /// Forces flags on; a word that says the opposite is taken out.

@@ -96,8 +96,8 @@ fn check_namespaces(report: &mut Report, namespaces: &[LinuxNamespace]) {
 fn check_id_maps(report: &mut Report, linux: &Linux, namespaces: &[LinuxNamespace]) {
     let uids = linux.uid_mappings().as_deref().unwrap_or_default();
     let gids = linux.gid_mappings().as_deref().unwrap_or_default();
-    check_mappings(report, "/linux/uidMappings", uids);
-    check_mappings(report, "/linux/gidMappings", gids);
+    check_mappings(report, &Pointer::of("/linux/uidMappings"), uids);
+    check_mappings(report, &Pointer::of("/linux/gidMappings"), gids);
     match (uids, gids) {
         ([], []) => return,
         ([], [_, ..]) => report.say(Pointer::of("/linux/uidMappings"), "missing; groups have one"),
@@ -110,14 +110,14 @@ fn check_id_maps(report: &mut Report, linux: &Linux, namespaces: &[LinuxNamespac
     }
 }
 
-fn check_mappings(report: &mut Report, at: &'static str, mappings: &[LinuxIdMapping]) {
+pub(super) fn check_mappings(report: &mut Report, at: &Pointer, mappings: &[LinuxIdMapping]) {
     if mappings.len() > MAX_MAPPINGS {
         let what = format!("{} mappings; the kernel takes 340", mappings.len());
-        report.say(Pointer::of(at), what);
+        report.say(at.clone(), what);
         return;
     }
     for (i, mapping) in mappings.iter().enumerate() {
-        let here = || Pointer::of(at).index(i);
+        let here = || at.clone().index(i);
         if mapping.size() == 0 {
             report.say(here().key("size"), "zero; the mapping maps nothing");
         }

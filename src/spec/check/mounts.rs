@@ -3,6 +3,7 @@
 use oci_spec::runtime::Mount;
 
 use super::Report;
+use super::linux::check_mappings;
 use crate::spec::mount_options::{Bind, MountOptions};
 use crate::spec::pointer::Pointer;
 
@@ -30,6 +31,7 @@ fn check_one(report: &mut Report, at: &Pointer, mount: &Mount) {
             return;
         }
     };
+    check_ids(report, at, mount, &options);
     if options.remount {
         return;
     }
@@ -39,5 +41,26 @@ fn check_one(report: &mut Report, at: &Pointer, mount: &Mount) {
     }
     if options.bind == Bind::No && typ.unwrap_or_default().is_empty() {
         report.say(at.clone().key("type"), "missing; only a bind mount needs none");
+    }
+}
+
+/// Mappings of users and of groups, both or neither, on a bind mount, and in one place.
+fn check_ids(report: &mut Report, at: &Pointer, mount: &Mount, options: &MountOptions) {
+    let uids = mount.uid_mappings().as_deref().unwrap_or_default();
+    let gids = mount.gid_mappings().as_deref().unwrap_or_default();
+    for (name, lines) in [("uidMappings", uids), ("gidMappings", gids)] {
+        check_mappings(report, &at.clone().key(name), lines);
+    }
+    match (uids, gids) {
+        ([], []) => return,
+        ([], [_, ..]) => report.say(at.clone().key("uidMappings"), "missing; groups have one"),
+        ([_, ..], []) => report.say(at.clone().key("gidMappings"), "missing; users have one"),
+        ([_, ..], [_, ..]) => {}
+    }
+    if options.bind == Bind::No {
+        report.say(at.clone().key("uidMappings"), "only a bind mount has mappings of its own");
+    }
+    if options.mapping.is_some() {
+        report.say(at.clone().key("options"), "have a mapping, and the mount has another");
     }
 }

@@ -1,0 +1,94 @@
+//! What the supervisor does to build mounts, and to put them where they belong.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::OFlags;
+
+use super::{Supervisor, open_path};
+use crate::engine::cause::{Cause, Ids};
+use crate::engine::steps::mount::{self as mounts, Surroundings};
+use crate::engine::steps::{attach, copy_up, mapping};
+use crate::plan::Slot;
+use crate::plan::action::Place;
+use crate::plan::mount::{BindIds, BindMapping, Filesystem, FsOption, MountAttributes};
+use crate::plan::text::RootedPath;
+use crate::sys::{Errno, fd};
+
+impl Supervisor<'_> {
+    pub(super) fn build_mount(
+        &mut self,
+        slot: Slot,
+        filesystem: &Filesystem,
+        attributes: MountAttributes,
+    ) -> Result<(), Cause> {
+        let own = match own_mapping(filesystem) {
+            Some(mapping) => Some(self.own_mapping(mapping)?),
+            None => None,
+        };
+        let ids = Ids { own: own.as_ref().map(AsFd::as_fd), ..self.ids() };
+        let mode = self.mode_for(filesystem)?;
+        let root = self.root.as_ref().map(AsFd::as_fd);
+        let built = mounts::build(filesystem, attributes, &ids, &Surroundings { root, mode })?;
+        if let Filesystem::Tmpfs { copy_up: Some(from), .. } = filesystem {
+            copy_up::copy(self.root()?, from, built.as_fd())?;
+        }
+        self.keep(slot, built);
+        Ok(())
+    }
+
+    /// The mode that a tmpfs takes over from what it covers, unless that was made for it.
+    fn mode_for(&self, filesystem: &Filesystem) -> Result<Option<u32>, Cause> {
+        let Filesystem::Tmpfs { mode_of: Some(at), .. } = filesystem else { return Ok(None) };
+        if self.made_places.contains(at) {
+            return Ok(None);
+        }
+        match fd::open_in_root(self.root()?, at.as_c_str(), OFlags::PATH | OFlags::DIRECTORY) {
+            Ok(place) => {
+                let stat = rustix::fs::fstat(&place)
+                    .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+                Ok(Some(stat.st_mode & 0o7777))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    pub(super) fn attach(
+        &mut self,
+        slot: Slot,
+        at: &RootedPath,
+        place: Place,
+    ) -> Result<(), Cause> {
+        let owner = (self.ids().user(0)?, self.ids().group(0)?);
+        attach::attach(self.root()?, self.slot(slot)?, at, place, owner)?;
+        if at.as_str() == "/" {
+            // What lies on top of the root is the root from here on.
+            self.root = Some(fd::duplicate_above(self.slot(slot)?, 3)?);
+        }
+        Ok(())
+    }
+
+    fn own_mapping(&self, wanted: &BindMapping) -> Result<OwnedFd, Cause> {
+        // From inside, /proc is the container's.
+        if let Some(home) = &self.home {
+            return mapping::make(wanted, &self.ids(), home.proc.as_fd());
+        }
+        let proc = open_path(c"/proc", OFlags::PATH | OFlags::DIRECTORY)?;
+        mapping::make(wanted, &self.ids(), proc.as_fd())
+    }
+
+    pub(super) fn remount(
+        &self,
+        at: &RootedPath,
+        options: &[FsOption],
+        attributes: MountAttributes,
+    ) -> Result<(), Cause> {
+        let place = fd::open_in_root(self.root()?, at.as_c_str(), OFlags::PATH)?;
+        mounts::change(place.as_fd(), options, attributes)
+    }
+}
+
+/// The mapping of its own that a mount has, if it is one that has any.
+fn own_mapping(filesystem: &Filesystem) -> Option<&BindMapping> {
+    let Filesystem::Bind { ids: Some(BindIds { own, .. }), .. } = filesystem else { return None };
+    own.as_ref()
+}
