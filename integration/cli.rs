@@ -190,6 +190,20 @@ fn a_log_is_appended_to() {
 }
 
 #[test]
+fn a_json_log_never_holds_more_than_one_document() {
+    let runtime = runtime();
+    let log = runtime.root().with_file_name("log");
+    let words = ["--log", log.to_str().unwrap(), "--log-format", "json", "state"];
+    for id in ["nobody", "somebody"] {
+        runtime.call(words.into_iter().chain([id])).failed(1);
+    }
+
+    let record: Value = serde_json::from_str(&fs::read_to_string(&log).unwrap()).unwrap();
+
+    assert!(record["msg"].as_str().unwrap().contains("somebody"), "{record}");
+}
+
+#[test]
 fn arguments_that_make_no_sense_are_exit_status_2() {
     let runtime = runtime();
     for words in [&["nosuch"][..], &["state"], &["kill", "a", "KILLS"], &["--log-format", "x"]] {

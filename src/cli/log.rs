@@ -5,7 +5,7 @@
 //! and one that fails writes exactly one record. Only `--debug` asks for more.
 
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -50,12 +50,14 @@ struct Record<'a> {
 pub(super) struct Log {
     file: Option<File>,
     format: Format,
+    /// How much was in it already, in bytes.
+    stale: u64,
 }
 
 impl Log {
     /// No log: errors are on standard error alone.
     pub(super) const fn none() -> Self {
-        Self { file: None, format: Format::Text }
+        Self { file: None, format: Format::Text, stale: 0 }
     }
 
     /// Opens the log for appending, and makes it if it is not there.
@@ -64,14 +66,17 @@ impl Log {
     /// it anyway.
     pub(super) fn open(path: Option<&Path>, format: Format) -> Result<Self, OpsError> {
         let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) else {
-            return Ok(Self { file: None, format });
+            return Ok(Self { file: None, format, stale: 0 });
         };
         // Not blocking: a pipe without a reader must not hold a container up.
         let flags = libc::O_NOCTTY | libc::O_NONBLOCK;
         let opened =
             OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags).open(path);
         match opened {
-            Ok(file) => Ok(Self { file: Some(file), format }),
+            Ok(file) => {
+                let stale = file.metadata().map_or(0, |found| found.len());
+                Ok(Self { file: Some(file), format, stale })
+            }
             Err(error) => {
                 let doing = format!("open the log {}", path.display());
                 Err(OpsError::failed(doing, output::number(&error))
@@ -83,12 +88,17 @@ impl Log {
     /// Another handle on the same log.
     pub(super) fn try_clone(&self) -> io::Result<Self> {
         let file = self.file.as_ref().map(File::try_clone).transpose()?;
-        Ok(Self { file, format: self.format })
+        Ok(Self { file, format: self.format, stale: self.stale })
     }
 
-    /// Writes an error down, if there is a log.
+    /// Writes an error down, if there is a log. What an earlier command left in a file goes:
+    /// Podman names the same one when it tries again, and reads it as one document.
     pub(super) fn error(&self, message: &str) {
         if let Some(file) = &self.file {
+            let stale = |found: Metadata| found.is_file() && found.len() == self.stale;
+            if self.format == Format::Json && file.metadata().is_ok_and(stale) {
+                let _ = file.set_len(0);
+            }
             append(file, &self.line(Severity::Error, message));
         }
     }
