@@ -100,10 +100,25 @@ impl Builder<'_> {
         for (action, pointer) in missing {
             self.asked(Track::Prepare, action, &pointer);
         }
+        self.scratch_places();
         if let Some((at, Ground::Image)) = self.directory() {
             let kind = MountPoint::Directory;
             let action = Action::MakeMountPoint { at, kind, within: None };
             self.asked(Track::Prepare, action, "/process/cwd");
+        }
+    }
+
+    /// An image may lack a place for scratch, but not where the bundle mounts something in it.
+    fn scratch_places(&mut self) {
+        for place in self.inputs.judged.scratch.clone() {
+            let below = |mount: &&crate::plan::mounts::Wanted| mount.at.is_within(&place);
+            let Some(pointer) = self.mounts.iter().find(below).map(|mount| mount.pointer.clone())
+            else {
+                continue;
+            };
+            let Ok(at) = RootedPath::new(&place) else { continue };
+            let action = Action::MakeMountPoint { at, kind: MountPoint::Directory, within: None };
+            self.asked(Track::Prepare, action, &pointer);
         }
     }
 
