@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Bundle, Runtime, Snapshot};
+use crate::support::{Bundle, Runtime, Snapshot, patience};
 
 /// Runs a bundle that must fail with status 1, quickly, and leave nothing.
 #[track_caller]
@@ -18,7 +18,7 @@ fn refused(bundle: &Bundle, expected: &[&str]) {
 
     let said = runtime.run(bundle).failed(1);
 
-    assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < patience(Duration::from_secs(5)), "it took {:?}", begun.elapsed());
     for word in expected {
         assert!(said.contains(word), "no {word:?} in: {said}");
     }

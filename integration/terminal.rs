@@ -12,7 +12,7 @@ use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 use serde_json::json;
 
-use crate::support::{Bundle, Runtime};
+use crate::support::{Bundle, Runtime, patience};
 
 fn terminal_bundle(line: &str) -> Bundle {
     Bundle::new()
@@ -32,7 +32,7 @@ fn the_engine_gets_the_master_and_the_program_its_terminal() {
 
     runtime.call(["create", "--console-socket", socket, "--bundle", dir, bundle.id()]).ok();
     let (stream, _) = listener.accept().unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.set_read_timeout(Some(patience(Duration::from_secs(5)))).unwrap();
     let mut byte = [0; 64];
     let master = casemate::sys::socket::receive_fd(stream.as_fd(), &mut byte).unwrap();
     runtime.start(&bundle).ok();

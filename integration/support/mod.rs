@@ -14,7 +14,7 @@ pub(crate) use runtime::{Ran, Runtime};
 pub(crate) use snapshot::Snapshot;
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A word that is in no other test's paths, ids or control groups, nor in an earlier run's.
 pub(crate) fn unique_tag() -> String {
@@ -22,6 +22,15 @@ pub(crate) fn unique_tag() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("cmt-{}-{}-{count}", std::process::id(), now.subsec_micros())
+}
+
+/// How long something may take on this machine.
+///
+/// One that emulates its processor (hack/vm.sh) says in `CASEMATE_TEST_SLOW` how many times slower
+/// it is.
+pub(crate) fn patience(limit: Duration) -> Duration {
+    let slow = std::env::var("CASEMATE_TEST_SLOW").ok();
+    slow.map_or(limit, |times| limit * times.parse().expect("CASEMATE_TEST_SLOW is a number"))
 }
 
 /// A temporary directory with the tag in its name.

@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use super::{Bundle, tagged_dir, unique_tag};
+use super::{Bundle, patience, tagged_dir, unique_tag};
 
 /// What came of a call.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Ran {
 
     /// Waits until the container has printed this.
     pub(crate) fn wait_for(&self, text: &str) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + patience(Duration::from_secs(10));
         while !self.printed().contains(text) {
             assert!(Instant::now() < deadline, "no {text:?} in {:?}", self.printed());
             sleep(Duration::from_millis(2));
@@ -91,7 +91,7 @@ impl Runtime {
             root: None,
             global: Vec::new(),
             has_private_cgroup2: false,
-            limit: Duration::from_secs(30),
+            limit: patience(Duration::from_secs(30)),
             calls: RefCell::new(0),
             ids: RefCell::new(Vec::new()),
         }
@@ -123,9 +123,9 @@ impl Runtime {
         Self::under("level = \"audit\"\n")
     }
 
-    /// Allows each call this long instead of 30 seconds.
+    /// Allows each call this long instead of 30 seconds, on a machine of usual speed.
     pub(crate) fn with_limit(mut self, limit: Duration) -> Self {
-        self.limit = limit;
+        self.limit = patience(limit);
         self
     }
 
@@ -227,7 +227,7 @@ impl Runtime {
     /// Waits until the container has this status.
     #[track_caller]
     pub(crate) fn wait_status(&self, bundle: &Bundle, status: &str) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + patience(Duration::from_secs(10));
         while self.state(bundle)["status"] != status {
             assert!(Instant::now() < deadline, "not {status}: {}", self.state(bundle));
             sleep(Duration::from_millis(5));

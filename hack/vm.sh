@@ -1,0 +1,266 @@
+#!/usr/bin/env bash
+# Boots a Debian virtual machine with systemd, cgroup v2 and AppArmor, and runs the tests there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=hack/need.sh
+. hack/need.sh
+
+usage() {
+	cat <<'TEXT'
+usage: hack/vm.sh [OPTIONS] [KERNEL] [FILTER...]
+
+Boots Debian in qemu and runs the tests there as root, where real memory, cpu and io
+controllers, D-Bus and AppArmor are. Prints the summary; its exit status is the tests'.
+
+  KERNEL        6.1 (Debian 12), 6.12 (Debian 13), newest (unstable), or all: one after
+                the other. Default: newest
+  FILTER        only integration tests with this in their name; default: hack/vm/inside.sh
+
+  --limit SEC   end the machine after this long (default 7200)
+  --rebuild     make the base image anew
+  --shell CMD   run this line there instead of the tests
+  -h, --help    this text
+
+The processor is emulated (TCG), so that no machine needs hardware for it: expect two minutes
+until the first test and a quarter of an hour for all. Base images are kept in target/vm-cache,
+about 400 MB for each kernel; a second run packs only the programs under test.
+TEXT
+}
+
+readonly PACKAGES='systemd-sysv dbus apparmor busybox-static kmod linux-image-cloud-amd64
+	initramfs-tools udev python3-minimal iproute2 criu'
+# How much slower than native tests may be.
+readonly SLOW=20
+
+cache=${CARGO_TARGET_DIR:-$PWD/target}/vm-cache
+say() { printf 'vm: [%5d s] %s\n' "$SECONDS" "$*"; }
+
+suite_of() {
+	case $1 in
+	6.1 | bookworm) echo bookworm ;;
+	6.12 | trixie) echo trixie ;;
+	newest | sid | 7.*) echo sid ;;
+	*) return 1 ;;
+	esac
+}
+
+# The mirror and the proxy that this machine's apt uses.
+mirror() {
+	apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+		sed -n '/^Debian .*\/debian\/*$/s/^Debian //p' | head -n 1
+}
+proxy() {
+	local P=
+	eval "$(apt-config shell P Acquire::http::Proxy)"
+	printf '%s' "$P"
+}
+
+# What is changed in the packages' files: less to boot, and the one service that runs the tests.
+customise() {
+	local root=$1 unit
+	rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* \
+		"$root"/usr/share/{doc,man,locale}
+	# Debian's own profiles take half a minute to load, and confine nothing that is tested.
+	find "$root/etc/apparmor.d" -maxdepth 1 -type f -delete
+	for unit in tmp.mount systemd-{udevd,udev-trigger,udev-settle,hwdb-update,binfmt}.service \
+		systemd-{timesyncd,networkd,pstore,random-seed,firstboot,logind}.service \
+		kmod-static-nodes.service serial-getty@ttyS0.service getty@tty1.service getty.target \
+		apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
+		fstrim.timer modprobe@{drm,efi_pstore,fuse}.service \
+		systemd-udevd-{control,kernel}.socket systemd-udevd-varlink.socket; do
+		ln -sf /dev/null "$root/etc/systemd/system/$unit"
+	done
+	echo casemate-vm >"$root/etc/hostname"
+	cat >"$root/etc/systemd/system/casemate-tests.service" <<-'UNIT'
+		[Unit]
+		Description=The tests of casemate
+		After=basic.target dbus.socket
+		[Service]
+		Type=oneshot
+		Delegate=yes
+		ExecStartPre=/bin/tar -xf /dev/vdb -C /
+		ExecStart=/bin/sh /casemate/inside.sh
+		StandardOutput=file:/dev/ttyS1
+		StandardError=inherit
+		SuccessAction=poweroff-force
+		FailureAction=poweroff-force
+	UNIT
+	mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
+	ln -sf ../casemate-tests.service "$root/etc/systemd/system/multi-user.target.wants/"
+}
+
+# What a base image is made of: if this changes, it is made anew.
+recipe() {
+	printf '%s\n' "$1" "$PACKAGES"
+	declare -f customise
+}
+
+make_base() {
+	local suite=$1 dir=$2 root=$2/root log=$2/debootstrap.log from
+	if [ -z "$rebuild" ] && [ "$(cat "$dir/recipe" 2>/dev/null)" = "$(recipe "$suite")" ]; then
+		say "$suite: base image is there, $(cat "$dir/version")"
+		return
+	fi
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	from=$(mirror)
+	[ -n "$from" ] || fail 'apt knows no mirror of Debian: run `apt-get update`'
+	say "$suite: debootstrap (a minute or two; log: $log)"
+	# shellcheck disable=SC2086 # the words are to be joined
+	http_proxy=$(proxy) nice debootstrap --variant=minbase \
+		--include="$(echo $PACKAGES | tr ' ' ,)" "$suite" "$root" "$from" >"$log" 2>&1 ||
+		fail "debootstrap failed, see $log"
+	customise "$root"
+	mv "$root"/boot/vmlinuz-* "$dir/vmlinuz"
+	mv "$root"/boot/initrd.img-* "$dir/initrd"
+	find "$root/lib/modules" -mindepth 1 -maxdepth 1 -printf '%f\n' >"$dir/version"
+	say "$suite: file system, $(du -sh "$root" | cut -f 1)"
+	nice mke2fs -q -t ext4 -d "$root" "$dir/root.img" 3G
+	rm -rf "$root"
+	recipe "$suite" >"$dir/recipe"
+}
+
+# The path of a test program, from cargo's messages.
+executable() {
+	sed -n "s/.*\"target\":{\"kind\":\[\"$1\"\].*\"executable\":\"\([^\"]*\)\".*/\1/p" "$cache/built.json"
+}
+
+build_tests() {
+	say 'building the tests (optimised, for every instruction is emulated)'
+	nice cargo test --locked --profile emulated --features fault --lib --test integration \
+		--no-run --message-format=json-render-diagnostics >"$cache/built.json" || fail 'they do not build'
+}
+
+# What is under test goes in as a tar on a disk of its own, at the paths it was built with.
+pack() {
+	local kernel=$1 staged=$cache/staged
+	rm -rf "$staged"
+	mkdir -p "$staged/casemate"
+	cp hack/vm/inside.sh "$staged/casemate/"
+	cat >"$staged/casemate/settings" <<-SETTINGS
+		kernel='$kernel'
+		unit='$(executable lib)'
+		integration='$(executable test)'
+		directory='$PWD'
+		filters='$filters'
+		line='${line//\'/\'\\\'\'}'
+		export CASEMATE_TEST_SLOW=$SLOW
+	SETTINGS
+	# shellcheck disable=SC2046 # the words are to be split
+	tar -cf "$cache/payload.tar" -C "$staged" casemate -C / \
+		--transform='s,^/*,,' -P \
+		$(printf '%s\n' "$(executable lib)" "$(executable test)" "$(executable bin)") \
+		$(git ls-files integration profiles src | sed "s,^,$PWD/,") \
+		"$PWD/Cargo.toml"
+	truncate -s %1M "$cache/payload.tar"
+	rm -rf "$staged"
+}
+
+# Prints what has been added to a file since it was last looked at.
+show_new() {
+	local file=$1 size
+	size=$(stat -c %s "$file" 2>/dev/null || echo 0)
+	[ "$size" -gt "$shown" ] || return 0
+	tail -c +$((shown + 1)) "$file" | head -c $((size - shown)) | tr -d '\r'
+	shown=$size beat=$SECONDS
+}
+
+boot() {
+	local dir=$1 begun=$SECONDS beat=$SECONDS shown=0
+	console=$dir/console.log results=$dir/results.log
+	rm -f "$console" "$results"
+	say "booting (console: $console)"
+	nice -n 10 qemu-system-x86_64 -accel tcg,thread=multi -cpu max,-svm -smp 2 -m 2G \
+		-nodefaults -no-user-config -display none -no-reboot \
+		-kernel "$dir/vmlinuz" -initrd "$dir/initrd" \
+		-append 'root=/dev/vda rw console=ttyS0 panic=-1 apparmor=1 security=apparmor systemd.show_status=0' \
+		-drive "file=$dir/root.img,format=raw,if=virtio,snapshot=on" \
+		-drive "file=$cache/payload.tar,format=raw,if=virtio,readonly=on" \
+		-serial "file:$console" -serial "file:$results" </dev/null &
+	machine=$!
+	while kill -0 "$machine" 2>/dev/null; do
+		sleep 1
+		show_new "$results"
+		if [ $((SECONDS - begun)) -gt "$limit" ]; then
+			say "not done after $limit s: ended"
+			break
+		fi
+		if [ $((SECONDS - beat)) -ge 30 ]; then
+			beat=$SECONDS
+			say "… $(tail -c 200 "$console" 2>/dev/null | tr -d '\r' | tail -n 1 | cut -c 1-100)"
+		fi
+	done
+	stop_machine
+	show_new "$results"
+}
+
+stop_machine() {
+	[ -n "${machine:-}" ] || return 0
+	kill "$machine" 2>/dev/null || true
+	wait "$machine" 2>/dev/null || true
+	machine=
+}
+
+# The sum of a word's numbers in the result lines of the tests.
+sum() {
+	{ grep -a '^test result:' "$results" || true; } | tr -d '\r' | tr ';.' '\n' |
+		awk -v word="$1" '$2 == word { sum += $1 } END { print sum + 0 }'
+}
+
+report() {
+	local kernel=$1 status
+	status=$(tr -d '\r' <"$results" 2>/dev/null | sed -n 's/^casemate-vm: status //p' | tail -n 1)
+	[ -n "$status" ] || status=lost
+	summary+=("$(printf '%-24s %4d passed, %d failed, %d ignored, %d skipped; status %s' "$kernel" \
+		"$(sum passed)" "$(sum failed)" "$(sum ignored)" \
+		"$(grep -ac 'skipped, because' "$results" || true)" "$status")")
+	[ "$status" = 0 ] && return
+	worst=1
+	say "failed: results in $results, console in $console"
+	[ "$status" != lost ] || tail -n 15 "$console" | tr -d '\r'
+}
+
+limit=7200 rebuild='' line='' kernel=''
+while [ $# -gt 0 ]; do
+	case $1 in
+	-h | --help) usage; exit 0 ;;
+	--rebuild) rebuild=yes ;;
+	--limit | --shell)
+		[ $# -gt 1 ] || fail "$1 needs a value"
+		if [ "$1" = --limit ]; then limit=$2; else line=$2; fi
+		shift
+		;;
+	-*) usage >&2; exit 2 ;;
+	*) break ;;
+	esac
+	shift
+done
+if [ "${1:-}" = all ]; then
+	kernel='6.1 6.12 newest'
+	shift
+elif suite_of "${1:-none}" >/dev/null; then
+	kernel=$1
+	shift
+fi
+filters=$* summary=() worst=0
+
+[ "$(uname -m)" = x86_64 ] || fail 'only x86_64 machines can run it'
+need_root
+need_packages qemu-system-x86 debootstrap e2fsprogs
+need_rust
+mkdir -p "$cache"
+exec 9>"$cache/lock"
+flock -n 9 || fail "another one is running from $cache"
+trap stop_machine EXIT
+trap 'exit 130' INT TERM HUP
+build_tests
+for kernel in ${kernel:-newest}; do
+	suite=$(suite_of "$kernel")
+	make_base "$suite" "$cache/$suite"
+	pack "$kernel"
+	boot "$cache/$suite"
+	report "$(cat "$cache/$suite/version")"
+done
+printf '\n== summary (%d s)\n' "$SECONDS"
+printf '%s\n' "${summary[@]}"
+exit "$worst"
