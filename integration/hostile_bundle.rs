@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Bundle, Runtime};
+use crate::support::{Bundle, Runtime, cgroup2};
 
 fn without(bundle: &Bundle, kind: &str) -> Vec<Value> {
     let list = bundle.config()["linux"]["namespaces"].as_array().unwrap().clone();
@@ -223,8 +223,7 @@ fn a_create_that_is_killed_leaves_no_process_waiting() {
 
         std::thread::sleep(std::time::Duration::from_millis(50));
         let state = runtime.call(["state", bundle.id()]);
-        let left =
-            fs::read_to_string(format!("/sys/fs/cgroup/unified/{}/cgroup.procs", bundle.id()));
+        let left = fs::read_to_string(cgroup2().join(bundle.id()).join("cgroup.procs"));
         if !state.stdout.contains("\"created\"") {
             assert_eq!(left.unwrap_or_default(), "", "after {milliseconds} ms: {state:?}");
         }

@@ -33,6 +33,12 @@ pub(crate) fn patience(limit: Duration) -> Duration {
     slow.map_or(limit, |times| limit * times.parse().expect("CASEMATE_TEST_SLOW is a number"))
 }
 
+/// Where this host has cgroup v2.
+pub(crate) fn cgroup2() -> &'static std::path::Path {
+    let hybrid = std::path::Path::new("/sys/fs/cgroup/unified");
+    if hybrid.exists() { hybrid } else { std::path::Path::new("/sys/fs/cgroup") }
+}
+
 /// A temporary directory with the tag in its name.
 pub(crate) fn tagged_dir(tag: &str) -> tempfile::TempDir {
     tempfile::Builder::new().prefix(&format!("{tag}.")).tempdir().unwrap()

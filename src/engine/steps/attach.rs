@@ -1,6 +1,7 @@
 //! Steps of the supervisor inside the container's mount namespace. Every place is found by a
 //! descriptor of the new root: no path of the image is ever walked from the host's.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
@@ -83,9 +84,10 @@ fn open_real(root: BorrowedFd<'_>, at: &RootedPath) -> Result<OwnedFd, Cause> {
     })
 }
 
-/// What masks are made of: runtime-made, never the image's.
+/// What masks are made of: runtime-made, never the image's. The first of each kind is kept, and
+/// every later one is a copy of it.
 ///
-/// One read-only tmpfs with an empty directory and an empty file, which every mask is a copy of.
+/// Of what is not attached, a kernel before 6.15 makes no copies. So what is kept is attached.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Masks {
     directory: Option<OwnedFd>,
@@ -105,31 +107,49 @@ impl Masks {
             Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        if self.file.is_none() {
-            self.make()?;
-        }
-        let source = if is_directory(target.as_fd())? { &self.directory } else { &self.file };
-        let source = source.as_ref().ok_or(Errno::EBADF)?;
-        let cover = mount::copy_tree(source.as_fd(), c"", false)?;
-        Ok(mount::attach(cover.as_fd(), target.as_fd())?)
-    }
-
-    fn make(&mut self) -> Result<(), Cause> {
-        let filesystem = NewFilesystem::open(c"tmpfs")?;
-        filesystem.set(c"source", c"mask")?;
-        filesystem.set(c"mode", c"0555")?;
-        filesystem.set(c"nr_inodes", c"3")?;
-        let flags = mount_attr::NOSUID | mount_attr::NODEV | mount_attr::NOEXEC;
-        let tree = filesystem.mount(flags)?;
-        let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
-        rustix::fs::mkdirat(&tree, c"d", Mode::from_raw_mode(0o555)).map_err(errno)?;
-        let make = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        rustix::fs::openat(&tree, c"f", make, Mode::from_raw_mode(0o444)).map_err(errno)?;
-        let readonly = Attributes { set: mount_attr::RDONLY, ..Attributes::default() };
-        mount::set_attributes(tree.as_fd(), false, &readonly)?;
-        self.directory = Some(mount::copy_tree(tree.as_fd(), c"d", false)?);
-        self.file = Some(mount::copy_tree(tree.as_fd(), c"f", false)?);
+        let directory = is_directory(target.as_fd())?;
+        let first = if directory { &mut self.directory } else { &mut self.file };
+        let cover = match first {
+            Some(first) => mount::copy_tree(first.as_fd(), c"", false)?,
+            None if directory => mask(c"1")?.mount(MASK | mount_attr::RDONLY)?,
+            None => empty_file(root)?,
+        };
+        mount::attach(cover.as_fd(), target.as_fd())?;
+        first.get_or_insert(cover);
         Ok(())
+    }
+}
+
+/// Flags of every mask.
+const MASK: u64 = mount_attr::NOSUID | mount_attr::NODEV | mount_attr::NOEXEC;
+
+/// A tmpfs that is to hold so many files, its root among them.
+fn mask(inodes: &CStr) -> Result<NewFilesystem, Cause> {
+    let filesystem = NewFilesystem::open(c"tmpfs")?;
+    filesystem.set(c"source", c"mask")?;
+    filesystem.set(c"mode", c"0555")?;
+    filesystem.set(c"nr_inodes", inodes)?;
+    Ok(filesystem)
+}
+
+/// A mount that is one empty file.
+fn empty_file(root: BorrowedFd<'_>) -> Result<OwnedFd, Cause> {
+    let tree = mask(c"2")?.mount(MASK)?;
+    let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
+    let make = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    rustix::fs::openat(&tree, c"f", make, Mode::from_raw_mode(0o444)).map_err(errno)?;
+    let readonly = Attributes { set: mount_attr::RDONLY, ..Attributes::default() };
+    mount::set_attributes(tree.as_fd(), false, &readonly)?;
+    match mount::copy_tree(tree.as_fd(), c"f", false) {
+        // Before Linux 6.15: for the moment of the copy it lies on top of the root.
+        Err(Errno::EINVAL) => {
+            mount::attach(tree.as_fd(), root)?;
+            let file = mount::copy_tree(tree.as_fd(), c"f", false);
+            rustix::process::fchdir(&tree).map_err(errno)?;
+            mount::detach_here()?;
+            Ok(file?)
+        }
+        other => Ok(other?),
     }
 }
 

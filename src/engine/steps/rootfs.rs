@@ -74,15 +74,16 @@ pub(in crate::engine) fn assemble(
 ) -> Result<OwnedFd, Cause> {
     let layer = MountAttributes { set: mount_attr::RDONLY, mapped: true, ..attributes };
     let open = |path: &HostPath| copy_layer(path, layer, mapping);
-    let layers = overlay.layers.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let mut layers = overlay.layers.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let data = overlay.data_layers.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    let tree = match layers.as_slice() {
-        // The kernel wants two lower layers; a single one is its own overlay.
-        [only] if data.is_empty() => {
+    // The kernel wants two lower layers; a single one is its own overlay.
+    let only = if data.is_empty() && layers.len() == 1 { layers.pop() } else { None };
+    let tree = match only {
+        Some(only) => {
             mount::set_attributes(only.as_fd(), false, &change(attributes, None))?;
-            mount::copy_tree(only.as_fd(), c"", false)?
+            only
         }
-        _ => stack(overlay, &layers, &data, attributes)?,
+        None => stack(overlay, &layers, &data, attributes)?,
     };
     if overlay.subdirectory.as_str() == "/" {
         return Ok(tree);
