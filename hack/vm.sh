@@ -170,7 +170,7 @@ boot() {
 	console=$dir/console.log results=$dir/results.log
 	rm -f "$console" "$results"
 	say "booting (console: $console)"
-	nice -n 10 qemu-system-x86_64 -accel tcg,thread=multi -cpu max,-svm -smp 2 -m 2G \
+	nice -n 10 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 2G \
 		-nodefaults -no-user-config -display none -no-reboot \
 		-kernel "$dir/vmlinuz" -initrd "$dir/initrd" \
 		-append 'root=/dev/vda rw console=ttyS0 panic=-1 apparmor=1 security=apparmor systemd.show_status=0' \

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::support::{Bundle, Runtime, Snapshot, v2_group};
+use crate::support::{Bundle, Runtime, Snapshot, patience, v2_group};
 
 fn sleeping() -> Bundle {
     Bundle::new().args(["/bin/sleep", "60"])
@@ -121,7 +121,7 @@ fn a_container_whose_group_was_taken_away_goes() {
         let group = v2_group(pid);
         runtime.kill(bundle, "KILL").ok();
         runtime.wait_status(bundle, "stopped");
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + patience(Duration::from_secs(10));
         while fs::remove_dir(&group).is_err() {
             assert!(Instant::now() < deadline);
         }
@@ -133,7 +133,7 @@ fn run_beside(runtime: &Runtime, bundle: &Bundle) -> Child {
     let dir = bundle.dir().to_str().unwrap();
     let mut command = runtime.command(["run", "--bundle", dir, bundle.id()]);
     let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + patience(Duration::from_secs(10));
     let is_running = || {
         let ran = runtime.call(["state", bundle.id()]);
         ran.status == Some(0) && ran.stdout.contains("\"running\"")

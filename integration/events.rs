@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Bundle, Runtime, has_controller};
+use crate::support::{Bundle, Runtime, has_controller, patience};
 
 fn started(runtime: &Runtime, bundle: &Bundle) {
     runtime.create(bundle).ok();
@@ -26,7 +26,7 @@ fn listen(
 }
 
 fn wait(child: &mut Child) -> Option<i32> {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + patience(Duration::from_secs(10));
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return status.code();
@@ -133,7 +133,7 @@ fn running_out_of_memory_is_told_as_it_happens() {
     std::fs::write(volume.join("go"), "").unwrap();
 
     let oom = format!("{{\"type\":\"oom\",\"id\":\"{}\"}}\n", bundle.id());
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + patience(Duration::from_secs(10));
     while line != oom {
         assert!(Instant::now() < deadline, "no oom event");
         line.clear();

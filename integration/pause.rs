@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Bundle, Runtime, Snapshot};
+use crate::support::{Bundle, Runtime, Snapshot, patience};
 
 /// A container that counts up in a file of its volume, fast.
 fn counting() -> Bundle {
@@ -23,7 +23,7 @@ fn count(bundle: &Bundle) -> u64 {
 }
 
 fn wait_until_above(bundle: &Bundle, before: u64) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + patience(Duration::from_secs(10));
     while count(bundle) <= before {
         assert!(Instant::now() < deadline, "it does not go on");
         std::thread::sleep(Duration::from_millis(2));
@@ -139,7 +139,7 @@ fn ps_lists_every_process_of_the_container_and_none_of_others() {
     let bundle = Bundle::new().shell("sleep 60 & sleep 61 & wait");
     started(&runtime, &bundle);
     let init = runtime.state(&bundle)["pid"].as_i64().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + patience(Duration::from_secs(10));
     while pids(&runtime, bundle.id()).len() < 3 {
         assert!(Instant::now() < deadline, "{:?}", pids(&runtime, bundle.id()));
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Bundle, Ran, Runtime, Snapshot};
+use crate::support::{Bundle, Ran, Runtime, Snapshot, patience};
 
 const SANDBOX_ID: &str = "/annotations/io.kubernetes.cri.sandbox-id";
 const SANDBOX_TYPE: &str = "/annotations/io.kubernetes.cri.container-type";
@@ -254,7 +254,7 @@ fn a_box_that_is_no_containers_is_not_joined() {
         .spawn()
         .unwrap();
     let own = fs::metadata("/proc/self/ns/ipc").unwrap().ino();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    let deadline = std::time::Instant::now() + patience(std::time::Duration::from_secs(5));
     while namespace(i64::from(child.id()), "ipc") == own {
         assert!(std::time::Instant::now() < deadline);
     }

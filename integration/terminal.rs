@@ -116,7 +116,7 @@ impl Window {
 
     /// Waits until this is shown, and forgets all before it.
     fn wait_for(&mut self, text: &str) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + patience(Duration::from_secs(20));
         loop {
             if let Some(at) = self.shown.find(text) {
                 self.shown.drain(..at + text.len());
@@ -141,7 +141,7 @@ impl Window {
 
     /// Waits for the end, and makes sure that the terminal is as it was before.
     fn ended(mut self) -> Option<i32> {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + patience(Duration::from_secs(20));
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status.code();
@@ -310,7 +310,7 @@ fn a_window_that_is_closed_is_a_hang_up() {
     let (null, slave) = (File::open("/dev/null").unwrap(), File::open("/dev/null").unwrap());
     (window.master, window.slave) = (null, OwnedFd::from(slave));
 
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + patience(Duration::from_secs(20));
     while window.child.try_wait().unwrap().is_none() {
         assert!(Instant::now() < deadline, "it does not end");
         std::thread::sleep(Duration::from_millis(2));

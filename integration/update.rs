@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::support::{Bundle, Runtime, group_value, has_controller};
+use crate::support::{Bundle, Runtime, group_value, has_controller, patience};
 
 const MEMORY: (&str, &str, &str) = ("memory", "memory.limit_in_bytes", "memory.max");
 const PIDS: (&str, &str, &str) = ("pids", "pids.max", "pids.max");
@@ -61,7 +61,7 @@ fn a_raised_limit_lets_through_what_was_killed_before() {
         .shell(script);
     started(&runtime, &bundle);
     let attempt = |name: &str| {
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let deadline = std::time::Instant::now() + patience(std::time::Duration::from_secs(10));
         fs::write(volume.join(name).with_extension("try"), "").unwrap();
         loop {
             match fs::read_to_string(volume.join(name).with_extension("did")) {

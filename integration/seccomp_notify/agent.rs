@@ -44,7 +44,7 @@ impl Agent {
 
     /// The container process state of the next container.
     pub(super) fn told(&self) -> Value {
-        self.told.recv_timeout(Duration::from_secs(10)).unwrap()
+        self.told.recv_timeout(crate::support::patience(Duration::from_secs(10))).unwrap()
     }
 }
 

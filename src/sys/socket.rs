@@ -71,19 +71,38 @@ pub fn send_fd(socket: BorrowedFd<'_>, message: &[u8], passed: BorrowedFd<'_>) -
 /// # Errors
 /// `EBADMSG` when no descriptor came with it, `EPIPE` when the other side is gone.
 pub fn receive_fd(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<OwnedFd> {
+    match receive_maybe_fd(socket, buffer)? {
+        (_, Some(fd)) => Ok(fd),
+        (0, None) => Err(Errno::EPIPE),
+        (_, None) => Err(Errno::EBADMSG),
+    }
+}
+
+/// Receives one message, and the descriptor that came with it, if one did; a length of 0 means
+/// that the other side is gone. Allocates nothing.
+///
+/// # Errors
+/// What recvmsg(2) says, but not `EINTR`.
+pub fn receive_maybe_fd(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> Result<(usize, Option<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut data = [IoSliceMut::new(buffer)];
-    let got = rustix::net::recvmsg(socket, &mut data, &mut control, RecvFlags::CMSG_CLOEXEC)
-        .map_err(errno)?;
-    for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(mut fds) = message
-            && let Some(fd) = fds.next()
-        {
-            return Ok(fd);
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    let got = loop {
+        match rustix::net::recvmsg(socket, &mut data, &mut control, flags) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::CONNRESET) => return Ok((0, None)),
+            other => break other.map_err(errno)?,
         }
-    }
-    Err(if got.bytes == 0 { Errno::EPIPE } else { Errno::EBADMSG })
+    };
+    let rights = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    Ok((got.bytes, rights))
 }
 
 /// The address of `name` in the directory `dir`: through its descriptor, so that neither a
