@@ -98,10 +98,12 @@ pub fn receive_maybe_fd(
             other => break other.map_err(errno)?,
         }
     };
-    let rights = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-        _ => None,
-    });
+    let mut rights = None;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(mut fds) = message {
+            rights = fds.next();
+        }
+    }
     Ok((got.bytes, rights))
 }
 
