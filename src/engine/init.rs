@@ -126,6 +126,8 @@ fn perform(init: &mut Init<'_>, action: &Action) -> Result<()> {
         | Action::EnterMounts
         | Action::AttachRoot
         | Action::Attach { .. }
+        | Action::MakeDevice { .. }
+        | Action::SetRootPropagation { .. }
         | Action::MakeDirectory { .. }
         | Action::Remount { .. }
         | Action::EnterNetworkAndIpc

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cgroup::CgroupPlan;
 use super::listener::Listener;
-use super::mount::{Filesystem, FsOption, MountAttributes};
+use super::mount::{DeviceNode, Filesystem, FsOption, MountAttributes};
 use super::task::{IoPriority, MemoryPolicy, Scheduler};
 pub use super::terms::{
     CapabilitySets, ClockOffset, ClockOffsets, Gate, IdMap, IdMapping, Limit, MountPoint,
@@ -168,6 +168,18 @@ pub enum Action {
     MakeReadonly {
         /// Where, inside the root.
         at: RootedPath,
+    },
+    /// Makes a device node or a named pipe outside `/dev`.
+    MakeDevice {
+        /// Its whole path is its name.
+        node: DeviceNode,
+        /// Whether its owner is meant as it is on disk, where the mount translates it.
+        on_disk: bool,
+    },
+    /// Says how the root passes mounts on.
+    SetRootPropagation {
+        /// `MS_SHARED` or `MS_UNBINDABLE`, with `MS_REC` for all mounts below it.
+        propagation: u64,
     },
     /// Makes the new root the root, for every process of the mount namespace.
     Pivot,

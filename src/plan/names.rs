@@ -31,6 +31,8 @@ impl Action {
             Self::EnterMounts => "ns.enter-mounts",
             Self::AttachRoot => "rootfs.attach",
             Self::Attach { .. } => "mount.attach",
+            Self::MakeDevice { .. } => "rootfs.make-device",
+            Self::SetRootPropagation { .. } => "rootfs.set-propagation",
             Self::MakeDirectory { .. } => "rootfs.make-directory",
             Self::Remount { .. } => "mount.change",
             Self::EnterNetworkAndIpc => "ns.enter-network",
@@ -85,6 +87,10 @@ impl Action {
                 super::cgroup::CgroupPath::ById => "/casemate-ID".to_owned(),
             },
             Self::OpenRootfs { path } => path.to_string(),
+            Self::MakeDevice { node, .. } => {
+                format!("{} {}:{}", node.name, node.major, node.minor)
+            }
+            Self::SetRootPropagation { propagation } => propagation_words(*propagation),
             Self::MakeMountPoint { at, within: Some(within), .. } => format!("{at} in {within}"),
             Self::MakeMountPoint { at, .. }
             | Self::MakeDirectory { at }
@@ -182,6 +188,12 @@ fn word(words: &[&str], number: u32) -> String {
     let index = usize::try_from(number).ok();
     let word = index.and_then(|index| words.get(index));
     word.map_or_else(|| number.to_string(), |word| (*word).to_owned())
+}
+
+fn propagation_words(propagation: u64) -> String {
+    let deep = if propagation & mount_attr::MS_REC != 0 { "r" } else { "" };
+    let shared = propagation & mount_attr::MS_SHARED != 0;
+    format!("{deep}{}", if shared { "shared" } else { "unbindable" })
 }
 
 fn offset_words(offsets: &ClockOffsets) -> String {

@@ -127,14 +127,11 @@ pub struct NotApplied {
     pub at: Pointer,
     /// Why, as the end of a sentence.
     pub reason: &'static str,
-    /// Whether the property is not applied at all, whatever its value.
-    whole: bool,
 }
 
 impl fmt::Display for NotApplied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scope = if self.whole { "is" } else { "has a value that is" };
-        write!(f, "`{}` {scope} not applied by this version: {}", self.at, self.reason)
+        write!(f, "`{}` is not applied by this version: {}", self.at, self.reason)
     }
 }
 
@@ -276,7 +273,7 @@ fn syntax(error: &serde_json::Error, exceeded: Option<&'static str>) -> SpecErro
 fn explain<T: DeserializeOwned>(text: &str, findings: &Findings) -> Result<T, SpecError> {
     let mut tree: serde_json::Value =
         serde_json::from_str(text).map_err(|e| syntax(&e, findings.exceeded))?;
-    let refused = findings.not_applied.iter().filter(|n| n.whole).map(|n| &n.at);
+    let refused = findings.not_applied.iter().map(|n| &n.at);
     for at in findings.ignored.iter().chain(refused) {
         let Some((parent, name)) = at.split_last() else { continue };
         if let Some(parent) = tree.pointer_mut(parent).and_then(|p| p.as_object_mut()) {

@@ -16,13 +16,6 @@ pub use engine_profile::ENGINE_PROFILE;
 pub enum Status {
     /// Carried out, or refused with its own reason by the stage that would carry it out.
     Applied,
-    /// Carried out, but for these values.
-    Except {
-        /// The values, all of them strings, that are refused.
-        values: &'static [&'static str],
-        /// The rest of the sentence that begins with the address.
-        reason: &'static str,
-    },
     /// Not carried out. A config that asks for it is refused.
     NotApplied {
         /// The rest of the sentence that begins with the address.
@@ -63,10 +56,6 @@ pub struct Property {
 impl Property {
     const fn required(self) -> Self {
         Self { required: true, ..self }
-    }
-
-    const fn except(self, values: &'static [&'static str], reason: &'static str) -> Self {
-        Self { status: Status::Except { values, reason }, ..self }
     }
 }
 
@@ -218,10 +207,7 @@ const LINUX: Shape = Shape::Object(&[
     applied("memoryPolicy", MEMORY_POLICY),
     applied("sysctl", Shape::Map(&Shape::Scalar)),
     applied("seccomp", SECCOMP),
-    scalar("rootfsPropagation").except(
-        &["shared", "rshared", "unbindable", "runbindable"],
-        "casemate keeps the container's mounts private, or slave to the host's",
-    ),
+    scalar("rootfsPropagation"),
     scalars("maskedPaths"),
     scalars("readonlyPaths"),
     not_applied("mountLabel", Shape::Scalar, "casemate sets no SELinux label yet"),

@@ -182,7 +182,6 @@ fn every_property_that_is_not_applied_is_refused_by_name() {
         ("/linux/mountLabel", json!("x")),
         ("/linux/intelRdt", json!({})),
         ("/linux/netDevices", json!({"eth0": {}})),
-        ("/linux/rootfsPropagation", json!("rshared")),
     ];
     for (at, value) in cases {
         assert_eq!(refused(&with(at, value)), [at]);
@@ -241,11 +240,6 @@ fn a_refusal_is_a_sentence_that_names_the_property() {
     let config = parse_value(&with("/linux/intelRdt", json!({"closID": "x"}))).unwrap();
     let text = "`/linux/intelRdt` is not applied by this version: \
                 casemate joins no resctrl group yet";
-    assert_eq!(config.not_applied()[0].to_string(), text);
-
-    let config = parse_value(&with("/linux/rootfsPropagation", json!("shared"))).unwrap();
-    let text = "`/linux/rootfsPropagation` has a value that is not applied by this version: \
-                casemate keeps the container's mounts private, or slave to the host's";
     assert_eq!(config.not_applied()[0].to_string(), text);
 }
 

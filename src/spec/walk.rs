@@ -60,9 +60,8 @@ impl Findings {
 
     /// Records what `property` having the value `seen` means.
     fn judge(&mut self, property: &Property, seen: Seen, at: &Path<'_>) {
-        let (reason, whole) = match (property.status, seen) {
-            (Status::NotApplied { reason }, Seen::Something) => (reason, true),
-            (Status::Except { reason, .. }, Seen::Refused) => (reason, false),
+        let reason = match (property.status, seen) {
+            (Status::NotApplied { reason }, Seen::Something) => reason,
             (Status::OtherPlatform, Seen::Something) => {
                 // As many as the table has; cannot grow with the document but by lists.
                 if self.ignored.len() < MAX_FINDINGS {
@@ -73,7 +72,7 @@ impl Findings {
             _ => return,
         };
         if self.not_applied.len() < MAX_FINDINGS {
-            self.not_applied.push(NotApplied { at: at.pointer(), reason, whole });
+            self.not_applied.push(NotApplied { at: at.pointer(), reason });
         } else {
             self.dropped += 1;
         }
@@ -112,8 +111,6 @@ enum Seen {
     Empty,
     /// Anything else. An object with named members asks for something even when it is empty.
     Something,
-    /// A string that its property excepts.
-    Refused,
 }
 
 /// Checks the whole document. The error is the syntax error, or follows from `exceeded`.
@@ -121,15 +118,13 @@ pub(super) fn walk(text: &str, shape: &'static Shape) -> (Findings, serde_json::
     let mut findings = Findings::default();
     let mut json = serde_json::Deserializer::from_str(text);
     let root = Path { parent: None, segment: Segment::Root };
-    let walk = Walk { shape, excepted: &[], path: &root, depth: 0, findings: &mut findings };
+    let walk = Walk { shape, path: &root, depth: 0, findings: &mut findings };
     let result = walk.deserialize(&mut json).and_then(|_| json.end());
     (findings, result)
 }
 
 struct Walk<'a, 'p> {
     shape: &'static Shape,
-    /// Strings to answer with [`Seen::Refused`].
-    excepted: &'static [&'static str],
     path: &'a Path<'p>,
     /// Objects and arrays around this value.
     depth: usize,
@@ -157,14 +152,8 @@ impl Walk<'_, '_> {
         &Shape::Opaque
     }
 
-    fn string(&self, text: &str) -> Seen {
-        if text.is_empty() {
-            Seen::Empty
-        } else if self.excepted.contains(&text) {
-            Seen::Refused
-        } else {
-            Seen::Something
-        }
+    fn string(text: &str) -> Seen {
+        if text.is_empty() { Seen::Empty } else { Seen::Something }
     }
 
     /// Reports the members that `members` requires and `present` does not have.
@@ -226,14 +215,14 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
 
     /// A string without escapes; JSON forbids a bare NUL, so it has none.
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Seen, E> {
-        Ok(self.string(text))
+        Ok(Self::string(text))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Seen, E> {
         if text.contains('\0') {
             self.findings.fault(self.path, "contains a NUL");
         }
-        Ok(self.string(text))
+        Ok(Self::string(text))
     }
 
     /// `serde` takes an array for a struct, its fields in order: here it is no object.
@@ -251,7 +240,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
         loop {
             let path = Path { parent: Some(self.path), segment: Segment::Index(index) };
             let depth = self.depth;
-            let walk = Walk { shape, excepted: &[], path: &path, depth, findings: self.findings };
+            let walk = Walk { shape, path: &path, depth, findings: self.findings };
             if seq.next_element_seed(walk)?.is_none() {
                 return Ok(if index == 0 { Seen::Empty } else { Seen::Something });
             }
@@ -294,7 +283,6 @@ impl Walk<'_, '_> {
             }
             let walk = Walk {
                 shape: &property.shape,
-                excepted: excepted(property.status),
                 path: &path,
                 depth: self.depth,
                 findings: self.findings,
@@ -329,7 +317,7 @@ impl Walk<'_, '_> {
                 self.findings.fault(&path, STANDS_TWICE);
             }
             let depth = self.depth;
-            let walk = Walk { shape, excepted: &[], path: &path, depth, findings: self.findings };
+            let walk = Walk { shape, path: &path, depth, findings: self.findings };
             map.next_value_seed(walk)?;
             names.insert(name);
         }
@@ -345,13 +333,6 @@ const STANDS_TWICE: &str = "stands twice; which of the two is meant cannot be kn
 const TOO_DEEP: &str = "nested deeper than 32 levels";
 const LONG_NAME: &str = "a member's name of more than 4096 bytes";
 const TOO_MANY: &str = "more than 131072 values";
-
-fn excepted(status: Status) -> &'static [&'static str] {
-    match status {
-        Status::Except { values, .. } => values,
-        Status::Applied | Status::NotApplied { .. } | Status::OtherPlatform => &[],
-    }
-}
 
 /// The known name that differs only in letter case, which other runtimes take for the same.
 fn near(members: &'static [Property], name: &str) -> Option<&'static str> {

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 
+use super::mount_point::{self, Made};
 use crate::engine::cause::Cause;
 use crate::plan::action::Place;
 use crate::plan::text::RootedPath;
@@ -14,18 +15,19 @@ use crate::sys::mount::{self, Attributes, NewFilesystem};
 use crate::sys::{Errno, fd};
 
 /// Attaches `tree` at a place inside `root`; does nothing if the place is optional and missing.
-/// What must be made for it belongs to the host ids in `owner`.
+/// What must be made for it belongs to the host ids in `owner`, and is added to `made`.
 pub(in crate::engine) fn attach(
     root: BorrowedFd<'_>,
     tree: BorrowedFd<'_>,
     at: &RootedPath,
     place: Place,
     owner: (u32, u32),
+    made: &mut Vec<Made>,
 ) -> Result<(), Cause> {
     let target = match place {
         Place::Made | Place::MadeAsSource => {
             let file = place == Place::MadeAsSource && !is_directory(tree)?;
-            super::mount_point::make(root, at, file, Some(owner))?;
+            mount_point::make(root, at, file, Some(owner), made)?;
             fd::open_in_root(root, at.as_c_str(), OFlags::PATH)?
         }
         Place::Real => open_real(root, at)?,

@@ -6,11 +6,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 
 use super::mount::tmpfs;
+use super::mount_point::{self, Made};
 use crate::engine::cause::{Cause, Ids};
 use crate::plan::mount::{DevTree, DeviceNode, MountAttributes};
-use crate::plan::text::HostPath;
+use crate::plan::text::{HostPath, RootedPath};
 use crate::sys::flags::mount_attr;
-use crate::sys::{Errno, mount};
+use crate::sys::{Errno, fd, mount};
 
 fn errno(error: rustix::io::Errno) -> Errno {
     Errno::from_raw(error.raw_os_error())
@@ -90,6 +91,46 @@ fn make_directories(at: BorrowedFd<'_>, path: &str, owner: (u32, u32)) -> Result
         }
     }
     Ok(())
+}
+
+/// Makes a node whose name is a path inside `root`, which belongs to these ids. One that is there
+/// already is as good; anything else in its place is not.
+pub(in crate::engine) fn make_anywhere(
+    root: BorrowedFd<'_>,
+    node: &DeviceNode,
+    owner: (u32, u32),
+    made: &mut Vec<Made>,
+) -> Result<(), Cause> {
+    let path = RootedPath::new(node.name.as_str()).map_err(|_| Errno::EINVAL)?;
+    let (above, name) = path.as_str().rsplit_once('/').ok_or(Errno::EINVAL)?;
+    let above = RootedPath::new(above).map_err(|_| Errno::EINVAL)?;
+    mount_point::make(root, &above, false, None, made)?;
+    let parent = fd::open_in_root(root, above.as_c_str(), OFlags::PATH | OFlags::DIRECTORY)?;
+    let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+    let device = rustix::fs::makedev(node.major, node.minor);
+    let kind = FileType::from_raw_mode(node.mode);
+    let permissions = Mode::from_raw_mode(node.mode & 0o7777);
+    match rustix::fs::mknodat(&parent, &name, kind, permissions, device) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::EXIST) => {
+            let there = rustix::fs::statat(&parent, &name, AtFlags::SYMLINK_NOFOLLOW);
+            let there = there.map_err(errno)?;
+            let is_it = FileType::from_raw_mode(there.st_mode) == kind
+                && (kind == FileType::Fifo || there.st_rdev == device);
+            return if is_it {
+                Ok(())
+            } else {
+                let what = "another file is there already".to_owned();
+                Err(Cause::with_detail(Errno::EEXIST, what))
+            };
+        }
+        Err(error) => return Err(errno(error).into()),
+    }
+    let given = rustix::fs::chmodat(&parent, &name, permissions, AtFlags::empty())
+        .map_err(|error| errno(error).into())
+        .and_then(|()| give(parent.as_fd(), &name, owner));
+    made.push(Made::file(parent, name));
+    given
 }
 
 fn make_node(at: BorrowedFd<'_>, node: &DeviceNode, ids: &Ids<'_>) -> Result<(), Cause> {

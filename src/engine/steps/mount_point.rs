@@ -24,6 +24,11 @@ pub(in crate::engine) struct Made {
 }
 
 impl Made {
+    /// An entry that is no directory.
+    pub(in crate::engine) fn file(parent: OwnedFd, name: CString) -> Self {
+        Self { parent, name, directory: false }
+    }
+
     /// Removes it again, if nobody put anything into it.
     pub(in crate::engine) fn take_back(&self) {
         let flags = if self.directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
@@ -40,7 +45,8 @@ fn errno(error: rustix::io::Errno) -> Errno {
     Errno::from_raw(error.raw_os_error())
 }
 
-/// Makes what is missing of the path `at`, and returns what was made, topmost first.
+/// Makes what is missing of the path `at`, and adds it to `made`, topmost first, also when the rest
+/// fails.
 ///
 /// What is made belongs to the host ids in `owner`, or to this process.
 pub(in crate::engine) fn make(
@@ -48,14 +54,14 @@ pub(in crate::engine) fn make(
     at: &RootedPath,
     file: bool,
     owner: Option<(u32, u32)>,
-) -> Result<Vec<Made>, Cause> {
+    made: &mut Vec<Made>,
+) -> Result<(), Cause> {
     match fd::open_in_root(root, at.as_c_str(), OFlags::PATH) {
-        Ok(_) => return Ok(Vec::new()),
+        Ok(_) => return Ok(()),
         Err(Errno::ENOENT) => {}
         Err(error) => return Err(error.into()),
     }
     let mut walk = Walk::new(at);
-    let mut made = Vec::new();
     while let Some(part) = walk.left.pop() {
         if part == ".." {
             walk.up();
@@ -72,15 +78,16 @@ pub(in crate::engine) fn make(
             Err(rustix::io::Errno::NOENT) => {
                 let directory = !(walk.left.is_empty() && file);
                 if make_entry(parent.as_fd(), &name, directory)? {
-                    give(parent.as_fd(), &name, owner)?;
+                    let given = give(parent.as_fd(), &name, owner);
                     made.push(Made { parent, name, directory });
+                    given?;
                 }
             }
             Err(error) => return Err(errno(error).into()),
         }
         walk.down(&part);
     }
-    Ok(made)
+    Ok(())
 }
 
 /// A walk along a path whose links are replaced by what they say.

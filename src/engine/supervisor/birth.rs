@@ -86,11 +86,11 @@ impl Supervisor<'_> {
                 FileType::from_raw_mode(stat.st_mode) != FileType::Directory
             }
         };
-        let made = mount_point::make(root.as_fd(), at, file, None)?;
-        if !made.is_empty() && within.is_none() {
+        let before = self.made.len();
+        mount_point::make(root.as_fd(), at, file, None, &mut self.made)?;
+        if self.made.len() > before && within.is_none() {
             self.made_places.push(at.clone());
         }
-        self.made.extend(made);
         Ok(())
     }
 

@@ -10,14 +10,14 @@ use rustix::fs::{Mode, OFlags};
 
 use super::cause::{Cause, Ids};
 use super::steps::mount_point::Made;
-use super::steps::{attach, mount_point, rootfs};
+use super::steps::{attach, rootfs};
 use super::wire::{self, Message};
 use super::{LaunchError, Launched, Request};
 use crate::cgroup::Cgroup;
 use crate::plan::text::RootedPath;
 use crate::plan::{Action, IdMap, LaunchPlan, Namespace, Slot, Step, StepId, Track};
 use crate::store::ranges::Range;
-use crate::sys::{Errno, fd, process, task};
+use crate::sys::{Errno, fd, mount, process, task};
 
 /// The new process.
 #[derive(Debug)]
@@ -210,10 +210,11 @@ impl<'plan> Supervisor<'plan> {
             Action::EnterMounts => self.enter_mounts(),
             Action::AttachRoot => self.attach_root(),
             Action::Attach { slot, at, place } => self.attach(*slot, at, *place),
-            Action::MakeDirectory { at } => {
-                let owner = (self.ids().user(0)?, self.ids().group(0)?);
-                mount_point::make(self.root()?, at, false, Some(owner)).map(drop)
+            Action::MakeDevice { node, on_disk } => self.make_device(node, *on_disk),
+            Action::SetRootPropagation { propagation } => {
+                Ok(mount::propagate(self.root()?, *propagation)?)
             }
+            Action::MakeDirectory { at } => self.make_directory(at),
             Action::Remount { at, options, attributes } => self.remount(at, options, *attributes),
             Action::EnterNetworkAndIpc => self.enter_network_and_ipc(),
             Action::KeepSysctl => self.keep_sysctl(),

@@ -7,10 +7,10 @@ use rustix::fs::OFlags;
 use super::{Supervisor, open_path};
 use crate::engine::cause::{Cause, Ids};
 use crate::engine::steps::mount::{self as mounts, Surroundings};
-use crate::engine::steps::{attach, copy_up, mapping};
+use crate::engine::steps::{attach, copy_up, dev, mapping, mount_point};
 use crate::plan::Slot;
 use crate::plan::action::Place;
-use crate::plan::mount::{BindIds, BindMapping, Filesystem, FsOption, MountAttributes};
+use crate::plan::mount::{BindIds, BindMapping, DeviceNode, Filesystem, FsOption, MountAttributes};
 use crate::plan::text::RootedPath;
 use crate::sys::{Errno, fd};
 
@@ -52,6 +52,21 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Makes a node in the finished root, or in the image while there is none.
+    pub(super) fn make_device(&mut self, node: &DeviceNode, on_disk: bool) -> Result<(), Cause> {
+        let ids = self.ids();
+        let host = (ids.user(node.owner.0)?, ids.group(node.owner.1)?);
+        let owner = if on_disk { node.owner } else { host };
+        let root = self.root.as_ref().or(self.rootfs.as_ref()).ok_or(Errno::EBADF)?;
+        dev::make_anywhere(root.as_fd(), node, owner, &mut self.made)
+    }
+
+    pub(super) fn make_directory(&mut self, at: &RootedPath) -> Result<(), Cause> {
+        let owner = (self.ids().user(0)?, self.ids().group(0)?);
+        let root = self.root.as_ref().ok_or(Errno::EBADF)?;
+        mount_point::make(root.as_fd(), at, false, Some(owner), &mut self.made)
+    }
+
     pub(super) fn attach(
         &mut self,
         slot: Slot,
@@ -59,7 +74,10 @@ impl Supervisor<'_> {
         place: Place,
     ) -> Result<(), Cause> {
         let owner = (self.ids().user(0)?, self.ids().group(0)?);
-        attach::attach(self.root()?, self.slot(slot)?, at, place, owner)?;
+        let root = self.root.as_ref().ok_or(Errno::EBADF)?.as_fd();
+        let tree = self.slots.get(usize::from(slot.0)).and_then(Option::as_ref);
+        let tree = tree.ok_or(Errno::EBADF)?.as_fd();
+        attach::attach(root, tree, at, place, owner, &mut self.made)?;
         if at.as_str() == "/" {
             // What lies on top of the root is the root from here on.
             self.root = Some(fd::duplicate_above(self.slot(slot)?, 3)?);

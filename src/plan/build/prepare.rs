@@ -5,6 +5,7 @@ use super::ids::UserNamespace;
 use crate::plan::action::{Action, ClockOffset, ClockOffsets, Gate, MountPoint, Namespace, Track};
 use crate::plan::facts::FoundNamespace;
 use crate::plan::mount::Filesystem;
+use crate::plan::mounts;
 use crate::plan::mounts::ground::{self, Ground, below};
 use crate::plan::text::RootedPath;
 use crate::policy::Ids;
@@ -24,6 +25,13 @@ impl Builder<'_> {
         let path = self.inputs.facts.rootfs.path.clone();
         self.asked(track, Action::OpenRootfs { path }, "/root/path");
         self.mount_points();
+        if self.joined.contains(&Namespace::Mount) {
+            let what = "joins a mount namespace: a container is always put into one of its own";
+            self.fault("/linux/namespaces", what);
+        } else if !self.has_new(Namespace::Mount) {
+            let what = "/linux/namespaces has no `mount`: the container gets one of its own";
+            self.inputs.notes.push(what.to_owned());
+        }
         let facts = self.inputs.facts;
         // The user namespace of a pod is kept with its container.
         let of_pod = |kind| kind == Namespace::User && self.user == UserNamespace::OfPod;
@@ -101,6 +109,7 @@ impl Builder<'_> {
             self.asked(Track::Prepare, action, &pointer);
         }
         self.scratch_places();
+        self.devices(Track::Prepare);
         if let Some((at, Ground::Image)) = self.directory() {
             let kind = MountPoint::Directory;
             let action = Action::MakeMountPoint { at, kind, within: None };
@@ -119,6 +128,38 @@ impl Builder<'_> {
             let Ok(at) = RootedPath::new(&place) else { continue };
             let action = Action::MakeMountPoint { at, kind: MountPoint::Directory, within: None };
             self.asked(Track::Prepare, action, &pointer);
+        }
+    }
+
+    /// Nodes outside `/dev`: in the image beforehand, in what is mounted once it is.
+    pub(super) fn devices(&mut self, track: Track) {
+        let linux = self.spec.linux().as_ref();
+        let devices = linux.and_then(|linux| linux.devices().clone()).unwrap_or_default();
+        let own_dev = self.mounts.iter().any(|m| matches!(m.filesystem, Filesystem::Dev(_)));
+        for (index, device) in devices.iter().enumerate() {
+            let pointer = format!("/linux/devices/{index}");
+            let (at, node) = match mounts::dev::node(device, &pointer) {
+                Ok(found) => found,
+                // Said once, by the mounts' chapter.
+                Err(_) => continue,
+            };
+            if at.is_within("/dev") && own_dev {
+                continue;
+            }
+            let ground = ground::of(&at, &self.mounts, &self.inputs.judged.scratch);
+            let place = match ground {
+                Ground::Image => Some(Track::Prepare),
+                Ground::Memory => Some(Track::Supervisor),
+                Ground::Host { .. } | Ground::Fixed => None,
+            };
+            if place == Some(track) {
+                let on_disk = track == Track::Prepare && self.mapped;
+                self.asked(track, Action::MakeDevice { node, on_disk }, &pointer);
+            } else if place.is_none() && track == Track::Prepare {
+                let note =
+                    format!("{pointer}: {at} lies in what is mounted there, and is not made");
+                self.inputs.notes.push(note);
+            }
         }
     }
 

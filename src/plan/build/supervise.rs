@@ -55,6 +55,7 @@ impl Builder<'_> {
         self.builtin(track, Action::AttachRoot, "the new root");
         let (late, early): (Vec<_>, Vec<_>) = attached.into_iter().partition(|mount| mount.late);
         early.into_iter().for_each(|mount| self.attach(mount));
+        self.devices(Track::Supervisor);
         if let Some((at, Ground::Memory)) = self.directory() {
             self.asked(track, Action::MakeDirectory { at }, "/process/cwd");
         }
@@ -78,6 +79,11 @@ impl Builder<'_> {
         }
         self.terminal();
         late_covers.into_iter().for_each(|(action, origin)| self.push(track, action, origin));
+        let [_, propagation] = self.root_propagation();
+        if propagation != 0 {
+            let action = Action::SetRootPropagation { propagation };
+            self.asked(track, action, "/linux/rootfsPropagation");
+        }
         self.builtin(track, Action::ComeHome, "the rest is done outside");
         self.builtin(track, Action::Await { gate: Gate::Ready }, "init waits for start");
     }
@@ -109,8 +115,8 @@ impl Builder<'_> {
             set |= mount_attr::NOSUID | mount_attr::NODEV;
         }
         let mapped = self.mapped;
-        let attributes =
-            MountAttributes { propagation: mount_attr::MS_PRIVATE, mapped, ..plain(set) };
+        let [propagation, _] = self.root_propagation();
+        let attributes = MountAttributes { propagation, mapped, ..plain(set) };
         let facts = self.inputs.facts;
         let action = match &facts.rootfs.kind {
             RootfsKind::Overlay(overlay) if mapped => {
@@ -126,6 +132,25 @@ impl Builder<'_> {
             }
         };
         self.asked(Track::Supervisor, action, "/root/readonly");
+    }
+
+    /// How the root takes and passes mounts on: while it is copied, and once it is the root. A
+    /// root that is shared with its copy would take what is mounted inside to the host.
+    fn root_propagation(&self) -> [u64; 2] {
+        let linux = self.spec.linux().as_ref();
+        let asked = linux.and_then(|linux| linux.rootfs_propagation().as_deref());
+        let (word, deep) = match asked.unwrap_or_default() {
+            word @ ("rprivate" | "rslave" | "rshared" | "runbindable") => {
+                (word.get(1..).unwrap_or_default(), mount_attr::MS_REC)
+            }
+            word => (word, 0),
+        };
+        match word {
+            "slave" => [mount_attr::MS_SLAVE, 0],
+            "shared" => [mount_attr::MS_SLAVE, mount_attr::MS_SHARED | deep],
+            "unbindable" => [mount_attr::MS_PRIVATE, mount_attr::MS_UNBINDABLE | deep],
+            _ => [mount_attr::MS_PRIVATE, 0],
+        }
     }
 
     /// Builds what can be built beforehand, and returns everything that is to be attached, in
@@ -263,14 +288,24 @@ impl Builder<'_> {
     fn covers(&self) -> Vec<(Action, Origin)> {
         let mut covers = Vec::new();
         let Some(linux) = self.spec.linux().as_ref() else { return covers };
+        let mut seen = Vec::new();
         for (index, path) in linux.readonly_paths().iter().flatten().enumerate() {
             let Ok(at) = RootedPath::new(path) else { continue };
+            if seen.contains(&at) {
+                continue;
+            }
+            seen.push(at.clone());
             let pointer = format!("/linux/readonlyPaths/{index}");
             let origin = self.list_origin("proc.read-only", path, &pointer);
             covers.push((Action::MakeReadonly { at }, origin));
         }
+        seen.clear();
         for (index, path) in linux.masked_paths().iter().flatten().enumerate() {
             let Ok(at) = RootedPath::new(path) else { continue };
+            if seen.contains(&at) {
+                continue;
+            }
+            seen.push(at.clone());
             let pointer = format!("/linux/maskedPaths/{index}");
             let origin = self.list_origin("proc.masked", path, &pointer);
             covers.push((Action::Mask { at }, origin));

@@ -4,8 +4,10 @@ use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
 
 use crate::policy::case::list_of;
 use crate::policy::{Case, RuleId};
+use crate::spec::paths;
 
 const STANDARD_ONLY: RuleId = RuleId("dev.standard-only");
+const OWN: RuleId = RuleId("dev.own");
 const CGROUP_DEVICES: RuleId = RuleId("cgroup.devices");
 
 pub(super) fn apply(case: &mut Case<'_>) {
@@ -52,6 +54,15 @@ fn nodes(case: &mut Case<'_>) {
     for (index, device) in devices.iter().enumerate() {
         let typ = letter(device.typ());
         let standard = is_standard(typ, Some(device.major()), Some(device.minor()));
+        let outside = !paths::inside_root(device.path()).starts_with("/dev");
+        if typ != "p" && outside {
+            case.refuse(
+                OWN,
+                format!("/linux/devices/{index}/path"),
+                format!("is {}, and no device opens outside /dev", device.path().display()),
+                "put it below /dev",
+            );
+        }
         // A named pipe is no way to the host.
         if typ == "p" || standard {
             continue;
