@@ -120,7 +120,7 @@ impl Builder<'_> {
     /// An image may lack a place for scratch, but not where the bundle mounts something in it.
     fn scratch_places(&mut self) {
         for place in self.inputs.judged.scratch.clone() {
-            let below = |mount: &&crate::plan::mounts::Wanted| mount.at.is_within(&place);
+            let below = |mount: &&mounts::Wanted| mount.at.is_within(&place);
             let Some(pointer) = self.mounts.iter().find(below).map(|mount| mount.pointer.clone())
             else {
                 continue;
