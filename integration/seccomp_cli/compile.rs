@@ -54,7 +54,7 @@ fn the_document_has_the_same_for_programs() {
     let instructions = report["instructions"].as_u64().unwrap();
     assert!((100..=450).contains(&instructions), "{instructions}");
     assert_eq!(report["bytes"], instructions * 8);
-    assert_eq!(report["compileRuns"], 101);
+    assert!((1..=101).contains(&report["compileRuns"].as_u64().unwrap()));
     let abis: Vec<_> =
         report["abis"].as_array().unwrap().iter().map(|abi| abi["abi"].clone()).collect();
     assert_eq!(abis, ["x86_64", "x86", "x32"]);

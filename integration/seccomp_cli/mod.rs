@@ -1,5 +1,6 @@
 //! `casemate seccomp`: what is said of profiles and filters, as the person reads it.
 
+mod compare;
 mod compile;
 mod explain;
 mod waive;

@@ -12,7 +12,8 @@ use super::{
 };
 
 const EXIT_STATUS: &str = "Exit status: 0 done, 1 failed, 2 the arguments make no sense, \
-    3 refused by the policy; `run` passes on that of the container's program.";
+    3 refused by the policy, \
+    4 what was compared differs; `run` passes on that of the container's program.";
 
 /// Start OCI containers in a box that holds, or refuse and say why
 ///

@@ -48,13 +48,16 @@ use crate::sys::{self, fd};
 /// What a subcommand comes to: an exit status, or an error that nobody has reported yet.
 type Outcome = Result<ExitCode, OpsError>;
 
+/// The exit status when two things that were compared differ.
+const DIFFERENT: u8 = 4;
+
 /// The exit status of a command line that makes no sense.
 const USAGE: u8 = 2;
 
 /// Parses the arguments, runs one operation, and turns its outcome into an exit status.
 ///
-/// The status is 0 when it was done, 1 when it failed, 2 when the arguments make no sense and 3
-/// when the policy refused; `run` passes on that of the container.
+/// The status is 0 when it was done, 1 when it failed, 2 when the arguments make no sense 3
+/// when the policy refused, and 4 when things that were compared differ; `run` passes on that of the container.
 #[must_use]
 pub fn main() -> ExitCode {
     // First of all: nothing that the caller left open reaches another program.

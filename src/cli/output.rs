@@ -16,6 +16,12 @@ pub(super) fn print(text: &str) -> Outcome {
     print_bytes(text.as_bytes())
 }
 
+/// A sentence beside what is printed, for people.
+pub(super) fn note(sentence: &str) {
+    // Nobody is left to tell if it fails.
+    let _ = writeln!(io::stderr().lock(), "note: {}", one_line(sentence));
+}
+
 /// Prints bytes. A reader who has seen enough and gone is no failure.
 pub(super) fn print_bytes(bytes: &[u8]) -> Outcome {
     let mut out = io::stdout().lock();

@@ -52,6 +52,14 @@ fn the_calls_that_engines_make_are_understood() {
         "try --json",
         "try --inside",
         "try -v",
+        "seccomp compile p.json -o out --disasm --json",
+        "seccomp compile - --arch arm64 --kernel 6.1 --cap CAP_SYS_TIME --cap all --keep-set-id",
+        "seccomp explain web-1 mount 165 0xa5",
+        "seccomp explain --bundle /b mount",
+        "seccomp explain --profile p.json --no-baseline mount",
+        "seccomp merge a.json b.json -o c.json",
+        "seccomp diff a.json b.json --waive mount.chroot",
+        "seccomp check p.json -b /b",
     ] {
         parse(line).unwrap();
     }
@@ -78,6 +86,12 @@ fn what_is_not_understood_is_refused() {
     assert!(refusal("create --preserve-fds -1 web-1").contains("-1"));
     assert!(refusal("--log-format xml state a").contains("invalid value 'xml'"));
     assert!(refusal("state --root /r a").contains("unexpected argument '--root'"));
+    assert!(refusal("seccomp compile p --arch sparc").contains("invalid value 'sparc'"));
+    assert!(refusal("seccomp compile p --kernel new").contains("invalid value 'new'"));
+    assert!(refusal("seccomp compile p --no-baseline --waive x").contains("cannot be used with"));
+    assert!(refusal("seccomp explain --bundle /b --profile p mount").contains("cannot be used"));
+    assert!(refusal("seccomp explain").contains("required arguments were not provided"));
+    assert!(refusal("seccomp merge").contains("required arguments were not provided"));
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::fmt;
 use serde::Serialize;
 
 use super::action::Action;
-use super::explain::{Case, cases};
+use super::explain::{Case, case, cases};
 use super::paths::{Meeting, walk};
-use super::resolve::{Chain, Resolved, resolve};
+use super::resolve::{Chain, Resolved, Ruling, resolve};
 use super::table::rows;
 use super::{Abi, Request, SeccompError};
 
@@ -59,8 +59,12 @@ pub struct Example {
     pub args: [u64; 6],
     /// The one answer.
     pub before: String,
+    /// Who gives it.
+    pub before_by: String,
     /// The other.
     pub after: String,
+    /// Who gives that.
+    pub after_by: String,
 }
 
 /// The direction of a difference.
@@ -167,7 +171,7 @@ fn call(
         conditional: seen.alike,
         before: cases(&sides[0], &chains[0]),
         after: cases(&sides[1], &chains[1]),
-        example: seen.example(),
+        example: seen.example(sides),
     })
 }
 
@@ -176,24 +180,23 @@ fn call(
 struct Seen {
     alike: bool,
     /// For each of more, less, and otherwise: the first that was met.
-    first: [Option<([u64; 6], Action, Action)>; 3],
+    first: [Option<([u64; 6], Ruling, Ruling)>; 3],
 }
 
 impl Seen {
     fn note(&mut self, meeting: &Meeting) {
         let [before, after] = meeting.rulings.as_slice() else { return };
-        let (before, after) = (before.action, after.action);
-        if before == after {
+        if before.action == after.action {
             self.alike = true;
             return;
         }
-        let place = match rank(before).cmp(&rank(after)) {
+        let place = match rank(before.action).cmp(&rank(after.action)) {
             std::cmp::Ordering::Less => 0,
             std::cmp::Ordering::Greater => 1,
             std::cmp::Ordering::Equal => 2,
         };
         if let Some(first) = self.first.get_mut(place) {
-            first.get_or_insert((meeting.args, before, after));
+            first.get_or_insert((meeting.args, *before, *after));
         }
     }
 
@@ -208,11 +211,28 @@ impl Seen {
     }
 
     /// What is lost first: that is what somebody will ask about.
-    fn example(&self) -> Example {
+    fn example(&self, sides: &[Resolved; 2]) -> Example {
         let [more, less, otherwise] = self.first;
-        let shown = less.or(more).or(otherwise);
-        let (args, before, after) = shown.unwrap_or(([0; 6], Action::Allow, Action::Allow));
-        Example { args, before: before.to_string(), after: after.to_string() }
+        let Some((args, before, after)) = less.or(more).or(otherwise) else {
+            let unknown = String::new;
+            let (before, after) = (unknown(), unknown());
+            return Example {
+                args: [0; 6],
+                before,
+                before_by: unknown(),
+                after,
+                after_by: unknown(),
+            };
+        };
+        let [one, other] = sides;
+        let by = |side, ruling| case(side, Vec::new(), ruling).by;
+        Example {
+            args,
+            before: before.action.to_string(),
+            before_by: by(one, before),
+            after: after.action.to_string(),
+            after_by: by(other, after),
+        }
     }
 }
 

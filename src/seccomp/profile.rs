@@ -16,7 +16,7 @@ use super::table::{Row, lookup};
 use super::{Baseline, Listener, Request};
 
 /// Where the object stands in `config.json`.
-const ROOT: &str = "/linux/seccomp";
+pub(crate) const ROOT: &str = "/linux/seccomp";
 
 /// A profile in which everything named is known.
 #[derive(Debug)]

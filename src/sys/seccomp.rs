@@ -35,3 +35,32 @@ pub fn install(program: &[Instruction], flags: u32) -> Result<()> {
     };
     check(ret).map(drop)
 }
+
+/// Asks whether this kernel has an action, given as `SECCOMP_RET_*`.
+///
+/// # Errors
+/// `EOPNOTSUPP` if not; `EINVAL` before Linux 4.14.
+///
+/// Reference: seccomp(2), `SECCOMP_GET_ACTION_AVAIL`.
+pub fn knows_action(action: u32) -> Result<()> {
+    // SAFETY: the kernel reads one `u32` from a local that outlives the call.
+    let ret = unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action)
+    };
+    check(ret).map(drop)
+}
+
+/// Asks whether this kernel has these flags of `SECCOMP_SET_MODE_FILTER`; nothing is loaded.
+///
+/// # Errors
+/// `EINVAL` if not.
+pub fn knows_flags(flags: u32) -> Result<()> {
+    let nothing: *const libc::sock_fprog = std::ptr::null();
+    // SAFETY: a null program is never loaded: the kernel looks at the flags, then fails to read it.
+    let ret =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, nothing) };
+    match check(ret) {
+        Err(super::Errno::EFAULT) | Ok(_) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}

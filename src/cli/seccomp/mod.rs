@@ -2,8 +2,12 @@
 //!
 //! One file for each subcommand, as one level up; the work is in [`crate::ops::seccomp`].
 
+mod check;
 mod compile;
+mod diff;
+mod difference;
 mod explain;
+mod merge;
 mod setting;
 mod table;
 
@@ -27,11 +31,17 @@ pub(super) struct SeccompArgs {
 enum SeccompCommand {
     Compile(compile::CompileArgs),
     Explain(explain::ExplainArgs),
+    Merge(merge::MergeArgs),
+    Diff(diff::DiffArgs),
+    Check(check::CheckArgs),
 }
 
 pub(super) fn perform(context: &Context, args: &SeccompArgs) -> Outcome {
     match &args.command {
         SeccompCommand::Compile(args) => compile::perform(args),
         SeccompCommand::Explain(args) => explain::perform(context, args),
+        SeccompCommand::Merge(args) => merge::perform(args),
+        SeccompCommand::Diff(args) => diff::perform(args),
+        SeccompCommand::Check(args) => check::perform(context, args),
     }
 }

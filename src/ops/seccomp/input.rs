@@ -7,6 +7,7 @@ use std::path::Path;
 use oci_spec::runtime::LinuxSeccomp;
 
 use super::addresses::Addresses;
+use super::output::said;
 use crate::host::bundle::Bundle;
 use crate::ops::{OpsError, Result};
 use crate::seccomp::{self, Circumstances, SeccompError};
@@ -29,8 +30,12 @@ pub(super) struct Source {
     pub(super) addresses: Addresses,
     /// What sort of file it is.
     pub(super) form: &'static str,
+    /// Of each rule, what its author says of it.
+    pub(super) comments: Vec<Option<String>>,
     /// Rules that do not stand under the circumstances: address, calls, why.
     pub(super) left_out: Vec<LeftOut>,
+    /// The bounding set that a whole config asks for, as `CAP_…`.
+    pub(super) capabilities: Vec<String>,
     /// What was passed over in the file.
     pub(super) warnings: Vec<String>,
 }
@@ -65,7 +70,9 @@ impl Source {
             profile,
             addresses: Addresses::default(),
             form,
+            comments: Vec::new(),
             left_out: Vec::new(),
+            capabilities: Vec::new(),
             warnings: Vec::new(),
         }
     }
@@ -81,8 +88,9 @@ pub(super) fn read(doing: &str, what: &Path, given: &Circumstances) -> Result<So
     } else {
         what.display().to_string()
     };
-    let bytes = bytes(what)
-        .map_err(|error| OpsError::failed(doing, format!("cannot read {name}: {error}")))?;
+    let bytes = bytes(what).map_err(|error| {
+        OpsError::failed(doing, format!("cannot read {name}: {}", said(&error)))
+    })?;
     parse(doing, name, &bytes, given)
 }
 
@@ -133,6 +141,7 @@ fn parse(doing: &str, name: String, bytes: &[u8], given: &Circumstances) -> Resu
     });
     Ok(Source {
         addresses: Addresses { in_config: false, places: Some(settled.places) },
+        comments: settled.comments,
         left_out: left_out.collect(),
         ..Source::new(name, form, Some(settled.profile))
     })
@@ -166,8 +175,12 @@ fn whole_config(doing: &str, name: String, bytes: &[u8]) -> Result<Source> {
         Some(_) => "/linux/seccomp of a config.json",
         None => "a config.json without /linux/seccomp: there is the baseline alone",
     };
+    let process = config.spec().process().as_ref();
+    let bounding = process.and_then(|process| process.capabilities().as_ref()?.bounding().as_ref());
+    let capabilities = bounding.into_iter().flatten().map(|cap| format!("CAP_{cap}")).collect();
     Ok(Source {
         addresses: Addresses { in_config: true, places: None },
+        capabilities,
         warnings,
         ..Source::new(name, form, profile)
     })

@@ -2,18 +2,26 @@
 //! or root.
 
 mod addresses;
+mod check;
 mod compile;
+mod diff;
 mod explain;
 mod input;
+mod merge;
 mod output;
+mod trial;
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
+pub use check::{CheckReport, check};
 pub use compile::{CompileReport, Denial, Disassembly, compile};
+pub use diff::{DiffReport, diff};
 pub use explain::{Answer, Explained, Whose, explain};
 pub use input::LeftOut;
+pub use merge::{MergeReport, merge, write_profile};
 pub use output::write_program;
+pub use trial::Trial;
 
 use super::{Context, OpsError, Result};
 use crate::seccomp::{Abi, Baseline, Circumstances, Listener, Request, SetIdBits, Version};

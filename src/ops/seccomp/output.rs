@@ -14,13 +14,22 @@ use crate::ops::{OpsError, Result};
 /// The file cannot be written; what was there before it stays.
 pub fn write_program(path: &Path, bytes: &[u8]) -> Result<()> {
     write(path, bytes).map_err(|error| {
-        let failed = OpsError::failed(format!("write {}", path.display()), error.to_string());
+        let failed = OpsError::failed(format!("write {}", path.display()), said(&error));
         if error.kind() == io::ErrorKind::InvalidInput {
             failed.hint("`-o -` writes to standard output")
         } else {
             failed
         }
     })
+}
+
+/// What the system says, without its number.
+pub(super) fn said(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error ") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
 }
 
 /// Replaces the file at a path as a whole.

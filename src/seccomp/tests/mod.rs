@@ -3,6 +3,8 @@
 mod answers;
 mod comparisons;
 mod explanations;
+mod merging;
 mod refusals;
+mod reviews;
 mod soundness;
 mod support;
