@@ -217,7 +217,7 @@ fn arguments_that_make_no_sense_are_exit_status_2() {
 #[test]
 fn what_this_version_does_not_have_fails_with_one_sentence() {
     let runtime = runtime();
-    for name in ["exec", "checkpoint", "restore"] {
+    for name in ["checkpoint", "restore"] {
         let said = runtime.call([name, "--help"]).failed(1);
         assert_eq!(said, format!("error: this version of casemate has no `{name}`\n"));
     }
@@ -276,7 +276,7 @@ fn manual_pages_come_one_for_each_subcommand() {
     let page = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
     assert!(page("casemate.8").contains("casemate\\-create(8)"));
     assert!(page("casemate-create.8").contains("console\\-socket"));
-    let names = ["create", "ps", "pause", "resume", "update", "events", "kill", "delete"];
+    let names = ["create", "exec", "ps", "pause", "resume", "update", "events", "kill", "delete"];
     assert!(names.iter().all(|name| dir.join(format!("casemate-{name}.8")).exists()));
 }
 

@@ -18,6 +18,8 @@ mod every_step;
 #[cfg(test)]
 mod exceptions;
 #[cfg(test)]
+mod exec;
+#[cfg(test)]
 mod explain;
 #[cfg(feature = "fault")]
 #[cfg(test)]

@@ -116,6 +116,15 @@ pub enum CgroupError {
         waited_ms: u64,
     },
 
+    /// A group below a container's own that cannot be entered.
+    #[error("enter control group {group} below the container's own: {why}")]
+    Below {
+        /// The group, as it was asked for.
+        group: String,
+        /// Why not.
+        why: &'static str,
+    },
+
     /// Anything else that the kernel refused.
     #[error("{what} control group {}", path.display())]
     System {

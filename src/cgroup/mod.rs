@@ -12,6 +12,7 @@ mod before;
 mod create;
 mod directory;
 mod ebpf;
+mod enter;
 mod error;
 mod hierarchies;
 mod limits;
@@ -27,6 +28,7 @@ mod update;
 mod watch;
 
 pub use create::Cgroup;
+pub use enter::Entrance;
 pub use error::CgroupError;
 pub use hierarchies::Hierarchies;
 pub use remove::{remove_marked, remove_planned, remove_saved};

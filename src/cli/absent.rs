@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use super::Outcome;
 use crate::ops::OpsError;
 
-const ABSENT: [&str; 3] = ["exec", "checkpoint", "restore"];
+const ABSENT: [&str; 2] = ["checkpoint", "restore"];
 
 /// Whether other runtimes have the subcommand that these words begin with.
 pub(super) fn is_known(words: &[OsString]) -> bool {

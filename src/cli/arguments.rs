@@ -7,13 +7,13 @@ use clap::{Parser, Subcommand};
 use super::global::Global;
 use super::try_out;
 use super::{
-    completion, create, delete, events, explain, kill, list, man, pause, ps, run, seccomp, spec,
-    start, state, update,
+    completion, create, delete, events, exec, explain, kill, list, man, pause, ps, run, seccomp,
+    spec, start, state, update,
 };
 
 const EXIT_STATUS: &str = "Exit status: 0 done, 1 failed, 2 the arguments make no sense, \
     3 refused by the policy, \
-    4 what was compared differs; `run` passes on that of the container's program.";
+    4 what was compared differs; `run` and `exec` pass on that of the program they started.";
 
 /// Start OCI containers in a box that holds, or refuse and say why
 ///
@@ -48,6 +48,7 @@ pub(super) enum Command {
     Create(create::CreateArgs),
     Run(run::RunArgs),
     Start(start::StartArgs),
+    Exec(exec::ExecArgs),
     State(state::StateArgs),
     Kill(kill::KillArgs),
     Delete(delete::DeleteArgs),

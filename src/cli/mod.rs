@@ -11,6 +11,7 @@ mod completion;
 mod create;
 mod delete;
 mod events;
+mod exec;
 mod explain;
 mod features;
 mod global;
@@ -56,8 +57,9 @@ const USAGE: u8 = 2;
 
 /// Parses the arguments, runs one operation, and turns its outcome into an exit status.
 ///
-/// The status is 0 when it was done, 1 when it failed, 2 when the arguments make no sense 3
-/// when the policy refused, and 4 when things that were compared differ; `run` passes on that of the container.
+/// The status is 0 when it was done, 1 when it failed, 2 when the arguments make no sense, 3
+/// when the policy refused, and 4 when things that were compared differ; `run` and `exec` pass on
+/// that of the program.
 #[must_use]
 pub fn main() -> ExitCode {
     // First of all: nothing that the caller left open reaches another program.
@@ -99,6 +101,7 @@ fn dispatch(command: &Command, context: &Context, guarded: sys::Result<()>) -> O
     match command {
         Command::Create(args) => guard(guarded).and_then(|()| create::perform(context, args)),
         Command::Run(args) => guard(guarded).and_then(|()| run::perform(context, args)),
+        Command::Exec(args) => guard(guarded).and_then(|()| exec::perform(context, args)),
         Command::Start(args) => start::perform(context, args),
         Command::State(args) => state::perform(context, args),
         Command::Kill(args) => kill::perform(context, args),

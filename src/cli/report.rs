@@ -47,6 +47,7 @@ fn status(failure: Failure) -> u8 {
     match failure {
         Failure::Failed => 1,
         Failure::Refused => 3,
+        Failure::Status(status) => status,
     }
 }
 

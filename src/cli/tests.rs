@@ -45,6 +45,12 @@ fn the_calls_that_engines_make_are_understood() {
         "create --pidfd-socket /p --preserve-fds 3 web-1",
         "run --detach --keep --no-subreaper --bundle /b web-1",
         "run -d -b /b web-1",
+        "--root /r --log /l --log-format json exec --process /p --detach --pid-file /f web-1",
+        "exec --process /p --console-socket /s --detach --pid-file /f web-1",
+        "exec --pid-file /f --process /p --detach web-1",
+        "exec web-1 --process /p",
+        "exec -t -u 0:0 -g 1 -g 2 -e A=b -c CAP_KILL --cwd / --no-new-privs web-1 sh -c --help",
+        "exec --process-label l --apparmor a --preserve-fds 3 --cgroup c --ignore-paused web-1 sh",
         "list --format json",
         "list -q -f table",
         "spec -b /b",
@@ -72,6 +78,18 @@ fn a_bundle_is_the_current_directory_unless_said_otherwise() {
 }
 
 #[test]
+fn options_of_exec_end_at_its_program() {
+    let plain = command("exec --cwd /x web-1 sh -c id");
+
+    assert_eq!(command("exec web-1 --cwd /x -- sh -c id"), plain);
+    assert_eq!(command("exec web-1 --cwd=/x sh -c id"), plain);
+    assert_eq!(command("exec --cwd /x web-1 -- sh -c id"), plain);
+    assert!(command("exec web-1 ls --cwd /x").contains("cwd: None"));
+    assert!(command("exec web-1 ls -- -d").contains(r#"["ls", "--", "-d"]"#));
+    assert_eq!(command("exec -c kill a b"), command("exec --cap CAP_KILL a b"));
+}
+
+#[test]
 fn a_signal_is_term_unless_said_otherwise() {
     assert_eq!(command("kill web-1"), command("kill web-1 SIGTERM"));
     assert_eq!(command("kill web-1 sigkill"), command("kill web-1 9"));
@@ -96,7 +114,7 @@ fn what_is_not_understood_is_refused() {
 
 #[test]
 fn what_other_runtimes_have_is_taken_with_whatever_follows() {
-    let parsed = parse("--root /r exec --cwd / -t web-1 sh -c --help").unwrap();
+    let parsed = parse("--root /r checkpoint --cwd / -t web-1 sh -c --help").unwrap();
 
     let Some(Command::Other(words)) = parsed.command else { panic!("{parsed:?}") };
     assert_eq!(words.len(), 8);

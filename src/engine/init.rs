@@ -89,6 +89,7 @@ fn perform(init: &mut Init<'_>, action: &Action) -> Result<()> {
         Action::AwaitStart => await_start(init),
         Action::NewKeyring => process::new_keyring(),
         Action::NewSession { terminal } => io::new_session(init, *terminal),
+        Action::SetAffinity { cpus } => process::set_affinity(cpus.mask()),
         Action::SetLimit { limit } => process::set_limit(limit.resource, limit.soft, limit.hard),
         Action::SetUmask { mask } => {
             process::set_umask(*mask);
@@ -138,6 +139,13 @@ fn perform(init: &mut Init<'_>, action: &Action) -> Result<()> {
         | Action::MakeReadonly { .. }
         | Action::Pivot
         | Action::ComeHome
+        | Action::OpenInit
+        | Action::OpenGroup { .. }
+        | Action::EnterInit { .. }
+        | Action::CoverArguments
+        | Action::OpenTerminal { .. }
+        | Action::JoinGroups
+        | Action::HandOverTerminal
         | Action::RaiseLimit { .. }
         | Action::SetOomScore { .. }
         | Action::SetScheduler { .. }

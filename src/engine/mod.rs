@@ -1,8 +1,10 @@
 //! Carries a plan out, and takes it back when it fails.
 
 mod cause;
+pub mod exec;
 #[cfg(feature = "fault")]
 pub mod fault;
+mod home;
 mod init;
 mod prepare;
 mod program;
@@ -157,11 +159,10 @@ impl LaunchError {
     pub fn reported(plan: &LaunchPlan, failure: wire::Failure) -> Self {
         match plan.step(failure.step) {
             Some(step) => {
-                let runs = matches!(step.action, Action::FindProgram | Action::Execute);
-                let cause = if runs {
-                    cause::Cause::with_detail(failure.errno, exec_words(plan, failure))
-                } else {
-                    failure.errno.into()
+                let errno = failure.errno;
+                let cause = match engine_words(plan, &step.action, errno) {
+                    Some(words) => cause::Cause::with_detail(errno, words),
+                    None => errno.into(),
                 };
                 Self::step(failure.step, step, cause)
             }
@@ -171,9 +172,18 @@ impl LaunchError {
 }
 
 /// The words that engines look for when a program cannot be started.
-fn exec_words(plan: &LaunchPlan, failure: wire::Failure) -> String {
+#[expect(clippy::wildcard_enum_match_arm, reason = "only these are about the program")]
+fn engine_words(plan: &LaunchPlan, action: &Action, errno: Errno) -> Option<String> {
     let name = plan.program.arguments.first().map_or("", |text| text.as_str());
-    format!("exec: \"{name}\": {}", failure.errno.desc().to_lowercase())
+    let words = errno.desc().to_lowercase();
+    match action {
+        Action::FindProgram if errno == Errno::ENOENT && !name.contains('/') => {
+            Some(format!("exec: \"{name}\": executable file not found in $PATH"))
+        }
+        Action::FindProgram | Action::Execute => Some(format!("exec: \"{name}\": {words}")),
+        Action::ChangeDirectory { .. } => Some(format!("chdir: {words}")),
+        _ => None,
+    }
 }
 
 /// What to do about it. A table of what is known; most failures have no remedy but their text.

@@ -20,6 +20,21 @@ pub(super) enum StartGate<'fd> {
     Listener(BorrowedFd<'fd>),
 }
 
+/// What of the caller's the new process keeps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kept {
+    /// Descriptors above 2.
+    pub preserve: u32,
+    /// The session keyring.
+    pub keyring: bool,
+}
+
+impl From<&Request<'_>> for Kept {
+    fn from(request: &Request<'_>) -> Self {
+        Self { preserve: request.preserve, keyring: request.keep_keyring }
+    }
+}
+
 /// The plan of init, in the form that needs no allocation.
 #[derive(Debug)]
 pub(super) struct InitPlan<'plan> {
@@ -56,11 +71,10 @@ impl<'plan> InitPlan<'plan> {
         socket: BorrowedFd<'plan>,
         start: StartGate<'plan>,
         namespaces: &'plan [(Namespace, OwnedFd)],
-        request: &Request<'_>,
+        kept: Kept,
     ) -> Self {
         let steps = plan.track(Track::Init).map(|(id, step)| (id, &step.action));
-        let keep = request.keep_keyring;
-        let steps = steps.filter(|(_, action)| !(keep && **action == Action::NewKeyring));
+        let steps = steps.filter(|(_, action)| !(kept.keyring && **action == Action::NewKeyring));
         #[cfg(feature = "fault")]
         let steps = steps.filter(|(_, action)| !super::fault::skips(action.name()));
         let steps: Vec<_> = steps.collect();
@@ -76,7 +90,7 @@ impl<'plan> InitPlan<'plan> {
             candidates: &plan.program.candidates,
             filter,
             filter_flags,
-            preserve: request.preserve,
+            preserve: kept.preserve,
             umask: 0o022,
             slots: slot_count(plan),
         }

@@ -7,11 +7,11 @@
 
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 
 use crate::plan::{Action, LaunchPlan};
+use crate::sys::arguments::Arguments;
 use crate::sys::flags::mount_attr;
 use crate::sys::process::StringArray;
 use crate::sys::{Errno, Result, fd, mount, process};
@@ -61,19 +61,6 @@ pub fn continue_read_only(plan: &LaunchPlan, preserve: u32) -> Result<()> {
 /// # Errors
 /// The kernel's; nothing was overwritten then.
 pub(super) fn hide_arguments() -> Result<()> {
-    let from_io = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or_default());
-    let stat = std::fs::read_to_string("/proc/self/stat").map_err(from_io)?;
-    let (start, end) = argument_area(&stat).ok_or(Errno::EIO)?;
-    let blank = vec![0; usize::try_from(end.saturating_sub(start)).unwrap_or(0)];
-    let memory = std::fs::OpenOptions::new().write(true).open("/proc/self/mem").map_err(from_io)?;
-    memory.write_all_at(&blank, start).map_err(from_io)
-}
-
-/// Where the arguments lie: fields 48 and 49 of proc_pid_stat(5), counted from the command's end.
-fn argument_area(stat: &str) -> Option<(u64, u64)> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_ascii_whitespace();
-    let start = fields.nth(45)?.parse().ok()?;
-    let end = fields.next()?.parse().ok()?;
-    (start < end).then_some((start, end))
+    Arguments::find()?.cover().stay();
+    Ok(())
 }

@@ -80,6 +80,18 @@ pub fn start(
         Err(Errno::EPIPE) => return Err(ended(init, plan)),
         Err(error) => return Err(LaunchError::Conversation(error)),
     }
+    see_through(init, plan, attendant)
+}
+
+/// Waits until a process that was let go on has become the program.
+///
+/// # Errors
+/// As [`start`].
+pub(super) fn see_through(
+    init: Waiting<'_>,
+    plan: &LaunchPlan,
+    attendant: &mut dyn Attendant,
+) -> Result<(), LaunchError> {
     let watched = plan.track(Track::Starter).next().is_some();
     let started = beside(init, plan, attendant).and_then(|()| {
         let deadline = watched.then(|| Instant::now() + PATIENCE);

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{PosixRlimit, Spec};
 
 use super::bundle::Bundle;
 use super::{namespaces, rootfs};
-use crate::plan::facts::KernelFacts;
+use crate::plan::exec::ExecFacts;
+use crate::plan::facts::{KernelFacts, LimitFacts};
 use crate::plan::names::LIMIT_NAMES;
 use crate::sys::{Errno, process};
 
@@ -168,14 +169,17 @@ pub fn kernel_facts(spec: &Spec, bundle: &Bundle) -> Result<KernelFacts, ProbeEr
     let capabilities = capabilities.map_err(ask("this process's capabilities"))?;
     let initial_user_namespace = is_initial_user_namespace()?;
     let may_raise = rustix::thread::CapabilitySet::SYS_RESOURCE;
+    let asked = spec.process().as_ref().and_then(|process| process.rlimits().as_ref());
     Ok(KernelFacts {
         release,
         bounding: process::bounding_set(),
         rootfs: rootfs::facts(spec, bundle)?,
         namespaces: namespaces::facts(spec)?,
         pod: None,
-        hard_limits: hard_limits(spec)?,
-        may_raise_limits: initial_user_namespace && capabilities.effective.contains(may_raise),
+        limits: LimitFacts {
+            hard: hard_limits(asked.into_iter().flatten())?,
+            may_raise: initial_user_namespace && capabilities.effective.contains(may_raise),
+        },
         initial_user_namespace,
     })
 }
@@ -206,11 +210,33 @@ fn is_initial_user_namespace() -> Result<bool, ProbeError> {
     Ok(own.st_ino == INITIAL_USER_NAMESPACE)
 }
 
-/// Our hard limits, of the kinds that the bundle sets.
-fn hard_limits(spec: &Spec) -> Result<Vec<(u32, u64)>, ProbeError> {
-    let asked = spec.process().as_ref().and_then(|process| process.rlimits().as_ref());
+/// Looks at this process, for a command in a container that exists. `joins_v1` is for the
+/// caller to say.
+///
+/// # Errors
+/// [`ProbeError::Ask`].
+pub fn exec_facts<'a>(
+    rlimits: impl Iterator<Item = &'a PosixRlimit>,
+) -> Result<ExecFacts, ProbeError> {
+    let capabilities = rustix::thread::capabilities(None);
+    let capabilities = capabilities.map_err(ask("this process's capabilities"))?;
+    let may_raise = capabilities.effective.contains(rustix::thread::CapabilitySet::SYS_RESOURCE);
+    Ok(ExecFacts {
+        bounding: process::bounding_set(),
+        limits: LimitFacts {
+            hard: hard_limits(rlimits)?,
+            may_raise: may_raise && is_initial_user_namespace()?,
+        },
+        joins_v1: false,
+    })
+}
+
+/// Our hard limits, of the kinds that are set.
+fn hard_limits<'a>(
+    asked: impl Iterator<Item = &'a PosixRlimit>,
+) -> Result<Vec<(u32, u64)>, ProbeError> {
     let mut limits = Vec::new();
-    for given in asked.into_iter().flatten() {
+    for given in asked {
         let name = given.typ().to_string();
         // One that has no number here is the plan's to report, with its place.
         let Some(number) = LIMIT_NAMES.iter().position(|known| *known == name) else { continue };

@@ -19,11 +19,25 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who attends to the container of `record` while it starts.
 pub(super) fn attendant<'a>(plan: &'a LaunchPlan, record: &'a Record) -> Box<dyn Attendant + 'a> {
+    let pid = record.process.map_or(0, crate::store::ProcessId::pid);
+    attendant_of(plan, record, pid, "created")
+}
+
+/// Who attends to the process `pid` of a container that has this status, by the plan that starts
+/// the process.
+pub(super) fn attendant_of<'a>(
+    plan: &'a LaunchPlan,
+    record: &'a Record,
+    pid: i32,
+    status: &'static str,
+) -> Box<dyn Attendant + 'a> {
     match listener(plan) {
         Some(Listener::Agent { path, metadata }) => Box::new(Agent {
             path: Path::new(path.as_str()),
             metadata: metadata.as_deref(),
             record,
+            pid,
+            status,
         }),
         None => Box::new(Nobody),
     }
@@ -55,12 +69,13 @@ struct Agent<'a> {
     path: &'a Path,
     metadata: Option<&'a str>,
     record: &'a Record,
+    pid: i32,
+    status: &'static str,
 }
 
 impl Attendant for Agent<'_> {
     fn take(&mut self, listener: OwnedFd) -> std::result::Result<(), String> {
-        let pid = self.record.process.map_or(0, crate::store::ProcessId::pid);
-        let message = message(self.record, "created", pid, self.metadata)?;
+        let message = message(self.record, self.status, self.pid, self.metadata)?;
         let failed = |what: &str, error: Errno| {
             let why = if error == Errno::EAGAIN {
                 format!("not within {} seconds", PATIENCE.as_secs())

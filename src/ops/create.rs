@@ -5,10 +5,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use oci_spec::runtime::Process;
+
 use super::pod::Fellow;
 use super::prepare::{self, Prepared};
 use super::relay::Relay;
-use super::{Context, OpsError, RANGES, Result, attend, record, terminal};
+use super::terminal::{self, Wanted};
+use super::{Context, OpsError, RANGES, Result, attend, record};
 use crate::audit::EventKind;
 use crate::engine::{self, LaunchError, Launched, Request};
 use crate::plan::build::CreateOptions;
@@ -102,7 +105,14 @@ pub(super) fn make(context: &Context, request: &CreateRequest, way: Way) -> Resu
     engine::protect::continue_read_only(&prepared.plan, preserve).map_err(|error| {
         OpsError::failed(doing.as_str(), format!("hide its own file: {error:?}"))
     })?;
-    let (console, relay) = terminal::console(&doing, &prepared, request, way)?;
+    let process = prepared.judged.spec.process().as_ref();
+    let wanted = Wanted {
+        terminal: process.and_then(Process::terminal) == Some(true),
+        property: "/process/terminal",
+        socket: request.console_socket.as_deref(),
+        detached: way != Way::Run,
+    };
+    let (console, relay) = terminal::console(&doing, wanted)?;
     let store = Store::open(&context.root).map_err(|error| super::stored(&doing, &error))?;
     let entry = store.reserve(&id).map_err(|error| super::stored(&doing, &error))?;
     match launch(&doing, request, &prepared, &entry, way, console) {

@@ -12,6 +12,8 @@ pub enum Failure {
     Failed,
     /// The policy does not allow it; nothing was created.
     Refused,
+    /// It could not be done, and the caller expects this exit status for that.
+    Status(u8),
 }
 
 /// Why an operation did not succeed.

@@ -56,6 +56,13 @@ pub(super) fn event(kind: EventKind, id: &ContainerId, plan: &LaunchPlan, digest
     append(&of_plan(kind, id, plan, digest));
 }
 
+/// Another program was started in a container: `plan` is that of the `exec`, `digest` that of the
+/// container's plan. Where nothing is enforced, the reason is what would have refused it.
+pub(super) fn exec(id: &ContainerId, plan: &LaunchPlan, digest: &str) {
+    let reason = plan.would_refuse.first().map(|refusal| format!("would be {refusal}"));
+    append(&Event { reason, ..of_plan(EventKind::Exec, id, plan, digest) });
+}
+
 /// Something happened to a container, known by its record only.
 pub(super) fn plain(kind: EventKind, id: &ContainerId, level: &str, digest: &str) {
     let digest = Some(digest.to_owned()).filter(|digest| !digest.is_empty());
@@ -93,7 +100,7 @@ pub(super) fn not_updated(record: &Record, error: &OpsError) {
 pub(super) fn refused(id: &ContainerId, error: &OpsError) {
     let kind = match error.failure {
         Failure::Refused => EventKind::Refused,
-        Failure::Failed => EventKind::Failed,
+        Failure::Failed | Failure::Status(_) => EventKind::Failed,
     };
     append(&Event { reason: Some(error.message.clone()), ..blank(kind, id) });
 }

@@ -1,35 +1,40 @@
-//! Who takes the container's terminal: an engine over a socket, or this command itself.
+//! Who takes a program's terminal: an engine over a socket, or this command itself.
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
-use oci_spec::runtime::Process;
-
-use super::create::Way;
-use super::prepare::Prepared;
 use super::relay::{self, Relay};
-use super::{CreateRequest, OpsError, Result};
+use super::{OpsError, Result};
 use crate::sys::socket;
 
-/// Where the launch sends the terminal, and what carries it if that is this command's task.
+/// Where a terminal is sent, and what carries it if that is this command's task.
 pub(super) type Console = (Option<OwnedFd>, Option<Relay>);
 
+/// What the caller says about a terminal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// Whether the program gets one.
+    pub terminal: bool,
+    /// The property that says so.
+    pub property: &'static str,
+    /// The socket of the engine that takes it.
+    pub socket: Option<&'a Path>,
+    /// Whether this command returns before the program ends.
+    pub detached: bool,
+}
+
 /// Finds out who takes the terminal, and refuses combinations that make no sense.
-pub(super) fn console(
-    doing: &str,
-    prepared: &Prepared,
-    request: &CreateRequest,
-    way: Way,
-) -> Result<Console> {
-    let process = prepared.judged.spec.process().as_ref();
-    let terminal = process.and_then(Process::terminal) == Some(true);
-    let detached = way != Way::Run;
-    match (terminal, &request.console_socket) {
-        (true, None) if detached => Err(OpsError::failed(
+pub(super) fn console(doing: &str, wanted: Wanted<'_>) -> Result<Console> {
+    let property = wanted.property;
+    match (wanted.terminal, wanted.socket) {
+        (true, None) if wanted.detached => Err(OpsError::failed(
             doing,
-            "cannot allocate tty if casemate will detach without setting console socket: \
-             /process/terminal is true",
+            format!(
+                "cannot allocate tty if casemate will detach without setting console socket: \
+                 {property} is true"
+            ),
         )
-        .hint("give --console-socket, or set /process/terminal to false")),
+        .hint(format!("give --console-socket, or set {property} to false"))),
         (true, None) => {
             let (relay, console) = relay::new().map_err(|error| {
                 OpsError::failed(doing, format!("make a socket for the terminal: {error:?}"))
@@ -39,11 +44,13 @@ pub(super) fn console(
         (false, None) => Ok((None, None)),
         (false, Some(_)) => Err(OpsError::failed(
             doing,
-            "cannot use console socket if casemate will not allocate tty: \
-             /process/terminal is not true",
+            format!(
+                "cannot use console socket if casemate will not allocate tty: {property} is not \
+                 true"
+            ),
         )
-        .hint("leave --console-socket out, or set /process/terminal to true")),
-        (true, Some(_)) if !detached => Err(OpsError::failed(
+        .hint(format!("leave --console-socket out, or set {property} to true"))),
+        (true, Some(_)) if !wanted.detached => Err(OpsError::failed(
             doing,
             "cannot use console socket if casemate will not detach: it carries the terminal itself",
         )

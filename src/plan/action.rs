@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::CgroupPlan;
+use super::cpus::CpuSet;
 use super::listener::Listener;
 use super::mount::{DeviceNode, Filesystem, FsOption, MountAttributes};
 use super::task::{IoPriority, MemoryPolicy, Scheduler};
 pub use super::terms::{
-    CapabilitySets, ClockOffset, ClockOffsets, Gate, IdMap, IdMapping, Limit, MountPoint,
-    Namespace, Overlay, Place, Slot, Track,
+    CapabilitySets, ClockOffset, ClockOffsets, Gate, GroupBelow, IdMap, IdMapping, Limit,
+    MountPoint, Namespace, Overlay, Place, Slot, Track,
 };
 use super::text::{HostPath, RootedPath, Text};
 use crate::seccomp::Program;
@@ -185,6 +186,38 @@ pub enum Action {
     Pivot,
     /// Returns to the namespaces of the caller.
     ComeHome,
+    /// Opens the first process of a container that exists, and makes sure that it is the one
+    /// that was recorded.
+    OpenInit,
+    /// Opens the control group of a container that exists.
+    OpenGroup {
+        /// Groups below its own to enter instead.
+        below: Vec<GroupBelow>,
+    },
+    /// Runs on these processors only.
+    SetAffinity {
+        /// Which.
+        cpus: CpuSet,
+    },
+    /// Enters namespaces of a container's first process, all in one call.
+    EnterInit {
+        /// Their kinds.
+        kinds: Vec<Namespace>,
+    },
+    /// Makes this process's arguments unreadable while the new process is born: until that
+    /// becomes its program, everyone who sees it can read what it was copied from.
+    CoverArguments,
+    /// Makes a pseudo-terminal in a container that exists.
+    OpenTerminal {
+        /// Rows and columns, if they were asked for.
+        size: Option<(u16, u16)>,
+        /// Who owns it, as ids inside.
+        owner: (u32, u32),
+    },
+    /// Puts the new process into the control groups of cgroup v1.
+    JoinGroups,
+    /// Hands the terminal to the caller and to the new process.
+    HandOverTerminal,
     /// Raises a hard limit, which the new process will not be able to.
     RaiseLimit {
         /// Which, and how far.

@@ -16,12 +16,19 @@ pub struct KernelFacts {
     pub namespaces: Vec<NamespaceFacts>,
     /// Whose ids are shared, if the container is of a pod that exists.
     pub pod: Option<PodFacts>,
-    /// Hard limits of this process, by `RLIMIT_*`; `None` where not asked for.
-    pub hard_limits: Vec<(u32, u64)>,
-    /// Whether this process may raise hard limits (`CAP_SYS_RESOURCE`).
-    pub may_raise_limits: bool,
+    /// What this process may do about resource limits.
+    pub limits: LimitFacts,
     /// Whether this process is root of the initial user namespace.
     pub initial_user_namespace: bool,
+}
+
+/// What this process may do about resource limits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LimitFacts {
+    /// Its own hard limits, by `RLIMIT_*`, of the kinds that were asked for.
+    pub hard: Vec<(u32, u64)>,
+    /// Whether it may raise hard limits (`CAP_SYS_RESOURCE`).
+    pub may_raise: bool,
 }
 
 /// The root file system, as the engine mounted it.

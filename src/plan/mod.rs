@@ -7,6 +7,8 @@
 pub mod action;
 pub mod build;
 pub mod cgroup;
+pub mod cpus;
+pub mod exec;
 pub mod explain;
 pub mod facts;
 pub mod gates;
@@ -22,6 +24,8 @@ pub mod text;
 use serde::{Deserialize, Serialize};
 
 pub use action::{Action, Gate, IdMap, Namespace, Slot, Track};
+pub use exec::ExecDefaults;
+pub use terms::GroupBelow;
 
 use crate::policy::{Change, Refusal, Waived};
 
@@ -51,6 +55,8 @@ pub enum Origin {
     },
     /// The engine itself: it could not start a container otherwise.
     Builtin(String),
+    /// Whoever called `exec`: a JSON pointer into the process document, or an option.
+    Exec(String),
 }
 
 impl std::fmt::Display for Origin {
@@ -59,6 +65,7 @@ impl std::fmt::Display for Origin {
             Self::Config(pointer) => write!(f, "config.json {pointer}"),
             Self::Rule { id, at } => write!(f, "rule `{id}` ({at})"),
             Self::Builtin(why) => write!(f, "casemate: {why}"),
+            Self::Exec(pointer) => write!(f, "exec {pointer}"),
         }
     }
 }
@@ -87,6 +94,9 @@ pub struct LaunchPlan {
     pub steps: Vec<Step>,
     /// The program and its surroundings.
     pub program: ProgramPlan,
+    /// What `exec` will start from; none for the plan of an `exec`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec: Option<Box<ExecDefaults>>,
     /// What the policy changed in what the bundle asked for.
     pub changes: Vec<Change>,
     /// Rules of the seccomp baseline that the policy waives.

@@ -43,6 +43,14 @@ impl Action {
             Self::MakeReadonly { .. } => "path.make-read-only",
             Self::Pivot => "rootfs.pivot",
             Self::ComeHome => "ns.come-home",
+            Self::OpenInit => "exec.open-init",
+            Self::OpenGroup { .. } => "cgroup.open",
+            Self::SetAffinity { .. } => "process.set-affinity",
+            Self::EnterInit { .. } => "ns.enter-init",
+            Self::CoverArguments => "exec.cover-arguments",
+            Self::OpenTerminal { .. } => "terminal.open",
+            Self::JoinGroups => "cgroup.join-v1",
+            Self::HandOverTerminal => "terminal.hand-over",
             Self::RaiseLimit { .. } => "limit.raise",
             Self::SetOomScore { .. } => "limit.set-oom-score",
             Self::MakeMountsPrivate => "mount.make-private",
@@ -97,9 +105,13 @@ impl Action {
             | Self::Mask { at }
             | Self::MakeReadonly { at } => at.to_string(),
             Self::OpenNamespace { kind, path } => format!("{} at {path}", kind.word()),
-            Self::Spawn { namespaces } | Self::NewNamespaces { kinds: namespaces } => {
-                words(namespaces)
+            Self::Spawn { namespaces }
+            | Self::NewNamespaces { kinds: namespaces }
+            | Self::EnterInit { kinds: namespaces } => words(namespaces),
+            Self::OpenGroup { below } => {
+                below.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
             }
+            Self::SetAffinity { cpus } => cpus.to_string(),
             Self::Await { gate } | Self::Open { gate } => format!("{gate:?}").to_lowercase(),
             Self::ShiftClocks { offsets } => offset_words(offsets),
             Self::WriteIdMaps { ids } | Self::CheckIdMaps { ids } | Self::JoinPod { ids } => {
@@ -123,7 +135,7 @@ impl Action {
             Self::SetNetSysctl { name, value } | Self::SetIpcSysctl { name, value } => {
                 format!("{name} = {value}")
             }
-            Self::MakeTerminal { size, .. } => {
+            Self::MakeTerminal { size, .. } | Self::OpenTerminal { size, .. } => {
                 size.map_or_else(String::new, |(rows, columns)| format!("{rows}x{columns}"))
             }
             Self::RaiseLimit { limit } | Self::SetLimit { limit } => limit_words(*limit),
@@ -161,6 +173,10 @@ impl Action {
             Self::TakeIds
             | Self::EnterPod
             | Self::CheckProgram
+            | Self::OpenInit
+            | Self::CoverArguments
+            | Self::JoinGroups
+            | Self::HandOverTerminal
             | Self::EnterMounts
             | Self::AttachRoot
             | Self::EnterNetworkAndIpc

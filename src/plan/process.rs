@@ -8,7 +8,9 @@ use oci_spec::runtime::{Capabilities, Linux, LinuxCapabilities, Process};
 use super::ProgramPlan;
 use super::action::{Action, CapabilitySets, Gate, Limit};
 use super::build::PlanError;
-use super::facts::KernelFacts;
+use super::cpus::CpuSet;
+use super::facts::{KernelFacts, LimitFacts};
+use super::terms::IdMap;
 use super::text::Text;
 use crate::seccomp::Program;
 
@@ -64,7 +66,7 @@ fn candidates(arguments: &[String], environment: &[String]) -> Vec<String> {
 }
 
 /// A set of the specification as a bit mask; bits that this process cannot give are left out.
-fn mask(set: Option<&Capabilities>) -> u64 {
+pub(super) fn mask(set: Option<&Capabilities>) -> u64 {
     set.into_iter()
         .flatten()
         .filter_map(|capability| caps::Capability::from_str(&format!("CAP_{capability}")).ok())
@@ -94,7 +96,7 @@ pub(super) fn capability_sets(process: &Process, facts: &KernelFacts) -> Capabil
 /// Resource limits, checked against what this process may do.
 pub(super) fn limits(
     process: &Process,
-    facts: &KernelFacts,
+    facts: &LimitFacts,
     errors: &mut Vec<PlanError>,
 ) -> (Vec<Limit>, Vec<Limit>) {
     let (mut set, mut raise) = (Vec::new(), Vec::new());
@@ -105,9 +107,9 @@ pub(super) fn limits(
             continue;
         };
         let limit = Limit { resource, soft: given.soft(), hard: given.hard() };
-        let ours = facts.hard_limits.iter().find(|(of, _)| *of == resource).map(|(_, hard)| *hard);
+        let ours = facts.hard.iter().find(|(of, _)| *of == resource).map(|(_, hard)| *hard);
         if ours.is_some_and(|ours| limit.hard > ours) {
-            if facts.may_raise_limits {
+            if facts.may_raise {
                 raise.push(limit);
             } else {
                 errors.push(PlanError::new(
@@ -133,6 +135,63 @@ pub(super) fn resource_number(name: &str) -> Option<u32> {
     let same = |known: &&str| known.trim_start_matches("RLIMIT_") == wanted;
     let index = super::names::LIMIT_NAMES.iter().position(same)?;
     u32::try_from(index).ok()
+}
+
+/// Every id of the process must exist inside.
+pub(super) fn check_ids(process: &Process, ids: Option<&IdMap>) -> Vec<PlanError> {
+    let user = process.user();
+    let mut errors = Vec::new();
+    let mut check = |is_mapped: bool, at: String, id: u32| {
+        if !is_mapped {
+            errors.push(PlanError::new(at, format!("{id} is not mapped")));
+        }
+    };
+    let (uid, gid) = (user.uid(), user.gid());
+    check(maps(ids, uid, true), "/process/user/uid".to_owned(), uid);
+    check(maps(ids, gid, false), "/process/user/gid".to_owned(), gid);
+    for (index, gid) in user.additional_gids().iter().flatten().enumerate() {
+        check(maps(ids, *gid, false), format!("/process/user/additionalGids/{index}"), *gid);
+    }
+    errors
+}
+
+/// Whether an id exists inside.
+pub(super) fn maps(ids: Option<&IdMap>, id: u32, user: bool) -> bool {
+    match ids {
+        None => true,
+        Some(IdMap::OwnRange) => id < 65_536,
+        Some(IdMap::Given { uids, gids }) => {
+            let lines = if user { uids } else { gids };
+            lines.iter().any(|line| id.checked_sub(line.inside).is_some_and(|at| at < line.size))
+        }
+    }
+}
+
+/// The processors of `exec`: before the process is in the control group, and then. A list that
+/// is none is a fault, for init's process as well: it is what an `exec` starts from.
+pub(super) fn affinity(
+    process: &Process,
+    errors: &mut Vec<PlanError>,
+) -> (Option<CpuSet>, Option<CpuSet>) {
+    let Some(affinity) = process.exec_cpu_affinity().as_ref() else { return (None, None) };
+    let mut read = |word: &str, text: &Option<String>| {
+        let text = text.as_ref().filter(|text| !text.is_empty())?;
+        let at = format!("/process/execCPUAffinity/{word}");
+        CpuSet::parse(text).map_err(|what| errors.push(PlanError::new(at, what))).ok()
+    };
+    (read("initial", affinity.initial()), read("final", affinity.cpu_affinity_final()))
+}
+
+/// Rows and columns of the terminal, if they are said.
+pub(super) fn console_size(process: &Process) -> Option<(u16, u16)> {
+    let size = process.console_size()?;
+    Some((u16::try_from(size.height()).ok()?, u16::try_from(size.width()).ok()?))
+}
+
+/// Who owns the terminal: the user, and the group `tty` where it exists inside.
+pub(super) fn terminal_owner(process: &Process, ids: Option<&IdMap>) -> (u32, u32) {
+    const TTY: u32 = 5;
+    (process.user().uid(), if maps(ids, TTY, false) { TTY } else { 0 })
 }
 
 /// The last steps of init, from the end of its wait to the program. `execve` is the only

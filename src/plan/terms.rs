@@ -216,6 +216,50 @@ pub struct Overlay {
     pub userxattr: bool,
 }
 
+/// A control group below the container's own, which exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupBelow {
+    /// In which hierarchy: a controller of cgroup v1, or [`GroupBelow::V2`]; everywhere if not
+    /// said.
+    pub hierarchy: Option<String>,
+    /// Where, from the container's own group on; empty for that group itself.
+    pub path: String,
+}
+
+impl GroupBelow {
+    /// The word for the hierarchy of cgroup v2.
+    pub const V2: &'static str = "unified";
+
+    /// Reads `PATH` or `CONTROLLER:PATH`.
+    ///
+    /// # Errors
+    /// A clause that says why this is no group of the container.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let (hierarchy, path) = match text.split_once(':') {
+            Some(("", _)) => return Err("there is no controller before the colon"),
+            Some((controller, path)) => (Some(controller.to_owned()), path),
+            None => (None, text),
+        };
+        let parts: Vec<_> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        if parts.contains(&"..") {
+            return Err("`..` would lead out of the container's own group");
+        }
+        if path.contains('\0') {
+            return Err("holds a NUL");
+        }
+        Ok(Self { hierarchy, path: parts.join("/") })
+    }
+}
+
+impl std::fmt::Display for GroupBelow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.hierarchy {
+            Some(hierarchy) => write!(f, "{hierarchy}:/{}", self.path),
+            None => write!(f, "/{}", self.path),
+        }
+    }
+}
+
 /// A resource limit of setrlimit(2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {

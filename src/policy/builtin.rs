@@ -267,6 +267,12 @@ pub const CONTROLS: &[Control] = &[
         value: Refuse,
         reason: "what is mounted is decided once: a later change would undo what was forced on it",
     },
+    Control {
+        id: RuleId("exec.same-box"),
+        line: 159,
+        value: Force,
+        reason: "what enters a running container gets nothing that its first process was not given",
+    },
 ];
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod builtin;
 mod case;
 mod exception;
+mod exec;
 mod host_table;
 mod parse;
 pub mod pods;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use builtin::CONTROLS;
 pub use case::Case;
 pub use exception::{Exception, Subject, WAIVABLE, WIDENED, Waived};
+pub use exec::{Allow, ExecPolicy, judge_process};
 pub use host_table::HostTable;
 pub use parse::{PolicyError, parse};
 pub use seccomp::SeccompPolicy;
@@ -108,6 +110,8 @@ pub struct Policy {
     pub seccomp: SeccompPolicy,
     /// What does not hold for whom.
     pub exceptions: Vec<Exception>,
+    /// What may be started in a container that runs.
+    pub exec: ExecPolicy,
 }
 
 impl Default for Policy {
@@ -118,6 +122,7 @@ impl Default for Policy {
             host: HostTable::default(),
             seccomp: SeccompPolicy::default(),
             exceptions: Vec::new(),
+            exec: ExecPolicy::default(),
         }
     }
 }
@@ -202,6 +207,8 @@ pub struct Judged {
     pub pids_limit: Option<i64>,
     /// Rules of the seccomp baseline that do not stand, by name.
     pub waived: Vec<String>,
+    /// What may be started in the container while it runs.
+    pub exec: ExecPolicy,
     /// What was changed in it.
     pub changes: Vec<Change>,
     /// What exceptions of the policy let through.
@@ -249,6 +256,7 @@ pub fn judge(policy: &Policy, spec: Spec, host: &rules::HostView) -> Result<Judg
             ids,
             pids_limit,
             waived,
+            exec: policy.exec.clone(),
             changes,
             excepted,
             would_change: Vec::new(),
@@ -262,6 +270,7 @@ pub fn judge(policy: &Policy, spec: Spec, host: &rules::HostView) -> Result<Judg
             scratch: Vec::new(),
             ids: Ids::AsWritten,
             pids_limit: None,
+            exec: policy.exec.clone(),
             changes: Vec::new(),
             waived: Vec::new(),
             excepted: Vec::new(),

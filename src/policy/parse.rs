@@ -1,7 +1,9 @@
-//! A policy file to a policy: a level, and tables of what is allowed beside it.
+//! A policy file to a policy: the level, and a table for each area that leaves a choice.
 
 use serde::Deserialize;
+use toml::Spanned;
 
+use super::exec::{self, ExecPolicy};
 use super::{Exception, HostTable, Level, Policy, SeccompPolicy};
 
 /// Why a policy file is not one.
@@ -28,8 +30,14 @@ struct Document {
     host: HostTable,
     #[serde(default)]
     seccomp: SeccompPolicy,
+    exec: Option<Spanned<exec::Table>>,
     #[serde(default)]
-    exception: Vec<toml::Spanned<Exception>>,
+    exception: Vec<Spanned<Exception>>,
+}
+
+/// The line of a byte, counted from 1.
+fn line(text: &str, at: usize) -> usize {
+    text.get(..at).unwrap_or_default().matches('\n').count().saturating_add(1)
 }
 
 /// Reads the text of the policy file `file`.
@@ -38,10 +46,10 @@ struct Document {
 /// The line, and what is wrong with it. A key that this version does not know is an error: a
 /// policy that is not understood does not hold.
 pub fn parse(file: &str, text: &str) -> Result<Policy, PolicyError> {
-    let wrong = |at: usize, message: String| {
-        let before = text.get(..at).unwrap_or_default();
-        let line = before.matches('\n').count().saturating_add(1);
-        PolicyError::Syntax { file: file.to_owned(), line, message }
+    let wrong = |at: usize, message: String| PolicyError::Syntax {
+        file: file.to_owned(),
+        line: line(text, at),
+        message,
     };
     let document = toml::from_str::<Document>(text).map_err(|error| {
         let message = error.message().lines().next().unwrap_or_default().to_owned();
@@ -57,16 +65,20 @@ pub fn parse(file: &str, text: &str) -> Result<Policy, PolicyError> {
         if exceptions.iter().any(|other| other.id == exception.id) {
             return Err(wrong(at, format!("there are two exceptions `{}`", exception.id)));
         }
-        let before = text.get(..at).unwrap_or_default();
-        exception.line = before.matches('\n').count().saturating_add(1);
+        exception.line = line(text, at);
         exceptions.push(exception);
     }
+    let exec = document.exec.map_or_else(ExecPolicy::default, |table| {
+        let at = format!("{file}:{}", line(text, table.span().start));
+        table.into_inner().into_policy(at)
+    });
     Ok(Policy {
         level: document.level,
         source: file.to_owned(),
         host: document.host,
         seccomp: document.seccomp,
         exceptions,
+        exec,
     })
 }
 
@@ -86,6 +98,16 @@ mod tests {
         let error = parse("p.toml", "level = \"audit\"\n\nrules = 3\n").unwrap_err();
 
         assert!(error.to_string().starts_with("policy p.toml, line 3: unknown field `rules`"));
+    }
+
+    #[test]
+    fn a_table_says_which_commands_may_be_started() {
+        let policy = parse("p.toml", "level = \"hardened\"\n\n[exec]\nallow = false\n").unwrap();
+
+        assert_eq!(policy.exec.allow, crate::policy::Allow::None);
+        assert_eq!(policy.exec.at, "p.toml:3");
+        let error = parse("p.toml", "level = \"hardened\"\n[exec]\nallow = 1\n").unwrap_err();
+        assert!(error.to_string().starts_with("policy p.toml, line 3: "), "{error}");
     }
 
     #[test]

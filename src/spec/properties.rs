@@ -79,6 +79,15 @@ const fn other_platform(name: &'static str) -> Property {
     Property { name, status: Status::OtherPlatform, shape: Shape::Opaque, required: false }
 }
 
+/// Why a member of [`PROCESS`] is not applied, if it is not.
+#[must_use]
+pub fn process_not_applied(name: &str) -> Option<&'static str> {
+    let Shape::Object(members) = PROCESS else { return None };
+    let member = members.iter().find(|member| member.name == name)?;
+    let Status::NotApplied { reason } = member.status else { return None };
+    Some(reason)
+}
+
 /// The members of config.json itself.
 pub const CONFIG: Shape = Shape::Object(&[
     scalar("ociVersion"),
@@ -117,13 +126,7 @@ pub const PROCESS: Shape = Shape::Object(&[
     not_applied("selinuxLabel", Shape::Scalar, "casemate sets no SELinux label yet"),
     applied("scheduler", SCHEDULER),
     applied("ioPriority", IO_PRIORITY),
-    applied(
-        "execCPUAffinity",
-        Shape::Object(&[
-            not_applied("initial", Shape::Scalar, "casemate sets no CPU affinity for `exec` yet"),
-            not_applied("final", Shape::Scalar, "casemate sets no CPU affinity for `exec` yet"),
-        ]),
-    ),
+    applied("execCPUAffinity", Shape::Object(&[scalar("initial"), scalar("final")])),
 ]);
 
 const USER: Shape = Shape::Object(&[

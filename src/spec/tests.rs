@@ -213,9 +213,6 @@ fn a_flag_of_a_scheduler_is_spelled_as_the_specification_spells_it() {
 fn a_property_deep_inside_is_refused_by_its_own_address() {
     let hooks = json!({"prestart": [{"path": "/bin/true"}], "poststop": [], "poststart": null});
     assert_eq!(refused(&with("/hooks", hooks)), ["/hooks/prestart"]);
-    let affinity = json!({"initial": "0-1"});
-    let at = "/process/execCPUAffinity";
-    assert_eq!(refused(&with(at, affinity)), ["/process/execCPUAffinity/initial"]);
 }
 
 #[test]

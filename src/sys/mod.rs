@@ -6,6 +6,7 @@
 #[cfg(feature = "fault")]
 pub mod alloc_guard;
 pub mod arena;
+pub mod arguments;
 pub mod attempt;
 pub mod bpf;
 pub mod caps;

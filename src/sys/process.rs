@@ -169,6 +169,20 @@ pub fn reset_signals() -> Result<()> {
     check(ret).map(drop)
 }
 
+/// Runs this process on the processors of `mask` only: bit n of word m is processor 64 m + n.
+/// Allocates nothing.
+///
+/// # Errors
+/// `EINVAL` if none of them is there, or none is allowed to its control group.
+///
+/// Reference: sched_setaffinity(2).
+pub fn set_affinity(mask: &[u64]) -> Result<()> {
+    let bytes = size_of_val(mask);
+    // SAFETY: the pointer is to that many bytes that outlive the call, which only reads them.
+    let ret = unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, bytes, mask.as_ptr()) };
+    check(ret).map(drop)
+}
+
 /// Whether the calling process may execute the file at `path`. Allocates nothing.
 ///
 /// # Errors

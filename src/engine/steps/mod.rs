@@ -10,3 +10,4 @@ pub(super) mod mount_point;
 pub(super) mod namespace;
 pub(super) mod privileges;
 pub(super) mod rootfs;
+pub(super) mod task;

@@ -150,7 +150,7 @@ impl Supervisor<'_> {
             .map_or(StartGate::Supervisor, |socket| StartGate::Listener(socket.as_fd()));
         let home = self.lead_children()?;
         let mut plan =
-            InitPlan::new(self.plan, theirs.as_fd(), start, &self.namespaces, self.request);
+            InitPlan::new(self.plan, theirs.as_fd(), start, &self.namespaces, self.request.into());
         plan.umask = self.umask;
         let leaf = self.cgroup.as_ref().map(Cgroup::leaf_fd);
         let flags = kinds.iter().fold(0, |flags, kind| flags | kind.flag());

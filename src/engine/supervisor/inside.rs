@@ -4,9 +4,11 @@ use std::os::fd::AsFd;
 
 use rustix::fs::OFlags;
 
-use super::{Home, Supervisor, open_path, write_file};
+use super::{Supervisor, open_path, write_file};
 use crate::engine::cause::Cause;
-use crate::engine::{prepare, program, protect, terminal};
+use crate::engine::home::Home;
+use crate::engine::terminal::Terminal;
+use crate::engine::{prepare, program, protect};
 use crate::plan::text::{RootedPath, Text};
 use crate::plan::{IdMap, Namespace};
 use crate::store::ranges::Range;
@@ -29,15 +31,8 @@ impl Supervisor<'_> {
     }
 
     fn keep_home(&mut self) -> Result<(), Cause> {
-        let directory = open_path(c".", OFlags::PATH)?;
-        let proc = open_path(c"/proc", OFlags::PATH | OFlags::DIRECTORY)?;
-        // All of them now: from inside, /proc is the container's.
-        let namespaces = vec![
-            (open_path(c"/proc/self/ns/mnt", OFlags::RDONLY)?, Namespace::Mount),
-            (open_path(c"/proc/self/ns/net", OFlags::RDONLY)?, Namespace::Network),
-            (open_path(c"/proc/self/ns/ipc", OFlags::RDONLY)?, Namespace::Ipc),
-        ];
-        self.home = Some(Home { directory, proc, namespaces });
+        let kinds = [Namespace::Mount, Namespace::Network, Namespace::Ipc];
+        self.home = Some(Home::remember(&kinds)?);
         Ok(())
     }
 
@@ -103,12 +98,7 @@ impl Supervisor<'_> {
     }
 
     pub(super) fn come_home(&mut self) -> Result<(), Cause> {
-        let Some(home) = self.home.take() else { return Ok(()) };
-        for (namespace, kind) in &home.namespaces {
-            ns::enter(namespace.as_fd(), kind.flag())?;
-        }
-        rustix::process::fchdir(&home.directory)
-            .map_err(|error| Errno::from_raw(error.raw_os_error()).into())
+        self.home.take().map_or(Ok(()), |home| Ok(home.come()?))
     }
 
     pub(super) fn check_program(&mut self) -> Result<(), Cause> {
@@ -123,6 +113,8 @@ impl Supervisor<'_> {
         let host_owner = (self.ids().user(owner.0)?, self.ids().group(owner.1)?);
         let console = self.request.console.ok_or(Errno::EBADF)?;
         let child = self.child()?.socket.as_fd();
-        terminal::make(self.root()?, size, host_owner, console, child)
+        let terminal = Terminal::open(self.root()?, size, host_owner)?;
+        terminal.make_console(self.root()?)?;
+        terminal.hand_over(console, child)
     }
 }

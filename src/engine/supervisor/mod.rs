@@ -9,8 +9,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 
 use super::cause::{Cause, Ids};
+use super::home::Home;
 use super::steps::mount_point::Made;
-use super::steps::{attach, rootfs};
+use super::steps::{attach, rootfs, task as scheduling};
 use super::wire::{self, Message};
 use super::{LaunchError, Launched, Request};
 use crate::cgroup::Cgroup;
@@ -28,14 +29,6 @@ struct Child {
     proc: OwnedFd,
     /// The supervisor's end of the conversation.
     socket: OwnedFd,
-}
-
-/// The way back.
-#[derive(Debug)]
-struct Home {
-    directory: OwnedFd,
-    proc: OwnedFd,
-    namespaces: Vec<(OwnedFd, Namespace)>,
 }
 
 /// A launch under way: what exists so far.
@@ -232,18 +225,9 @@ impl<'plan> Supervisor<'plan> {
                 let proc = self.child()?.proc.as_fd();
                 write_file(proc, c"oom_score_adj", score.to_string().as_bytes())
             }
-            Action::SetScheduler { scheduler } => Ok(task::set_scheduler(
-                self.child()?.pid,
-                &task::Scheduler {
-                    policy: scheduler.policy,
-                    flags: scheduler.flags,
-                    nice: scheduler.nice,
-                    priority: scheduler.priority,
-                    runtime: scheduler.runtime,
-                    deadline: scheduler.deadline,
-                    period: scheduler.period,
-                },
-            )?),
+            Action::SetScheduler { scheduler } => {
+                Ok(scheduling::set_scheduler(self.child()?.pid, scheduler)?)
+            }
             Action::SetIoPriority { priority } => {
                 let pid = self.child()?.pid;
                 Ok(task::set_io_priority(pid, priority.class, priority.level)?)
@@ -275,7 +259,15 @@ impl<'plan> Supervisor<'plan> {
             | Action::LoadFilter { .. }
             | Action::Execute
             | Action::WatchInit
-            | Action::HandOver { .. } => Err(Errno::EOPNOTSUPP.into()),
+            | Action::HandOver { .. }
+            | Action::OpenInit
+            | Action::OpenGroup { .. }
+            | Action::SetAffinity { .. }
+            | Action::EnterInit { .. }
+            | Action::CoverArguments
+            | Action::OpenTerminal { .. }
+            | Action::JoinGroups
+            | Action::HandOverTerminal => Err(Errno::EOPNOTSUPP.into()),
         }
     }
 

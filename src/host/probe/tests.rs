@@ -61,7 +61,7 @@ fn capabilities_are_those_that_the_kernel_shows() {
     let effective = u64::from_str_radix(&status("CapEff"), 16).unwrap();
     let sys_resource = 1 << 24;
     let expected = facts.initial_user_namespace && effective & sys_resource != 0;
-    assert_eq!(facts.may_raise_limits, expected);
+    assert_eq!(facts.limits.may_raise, expected);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn hard_limits_are_those_that_the_bundle_asks_about_in_its_order() {
     let facts = facts();
 
     let (nofile, core) = (process::limit(7).unwrap().1, process::limit(4).unwrap().1);
-    assert_eq!(facts.hard_limits, [(7, nofile), (4, core)]);
+    assert_eq!(facts.limits.hard, [(7, nofile), (4, core)]);
 }
 
 #[test]

@@ -75,35 +75,4 @@ impl Builder<'_> {
             Ids::OfPod => !gives && (!joins || self.ids == Some(IdMap::OwnRange)),
         }
     }
-
-    /// Every id of the process must exist inside.
-    pub(super) fn check_ids(&mut self) {
-        let user = self.process.user();
-        let (uid, gid) = (user.uid(), user.gid());
-        let extra: Vec<u32> = user.additional_gids().iter().flatten().copied().collect();
-        if !maps(self.ids.as_ref(), uid, true) {
-            self.fault("/process/user/uid", format!("{uid} is not mapped"));
-        }
-        if !maps(self.ids.as_ref(), gid, false) {
-            self.fault("/process/user/gid", format!("{gid} is not mapped"));
-        }
-        for (index, gid) in extra.into_iter().enumerate() {
-            if !maps(self.ids.as_ref(), gid, false) {
-                let at = format!("/process/user/additionalGids/{index}");
-                self.fault(&at, format!("{gid} is not mapped"));
-            }
-        }
-    }
-}
-
-/// Whether an id inside exists; a user's, or else a group's.
-pub(super) fn maps(ids: Option<&IdMap>, id: u32, user: bool) -> bool {
-    match ids {
-        None => true,
-        Some(IdMap::OwnRange) => id < 65_536,
-        Some(IdMap::Given { uids, gids }) => {
-            let lines = if user { uids } else { gids };
-            lines.iter().any(|line| id.checked_sub(line.inside).is_some_and(|at| at < line.size))
-        }
-    }
 }

@@ -20,7 +20,7 @@ use super::listener::Listener;
 use super::mount::{Filesystem, MountAttributes};
 use super::mounts::{self, Setting, Wanted};
 use super::text::{RootedPath, Text};
-use super::{LaunchPlan, Origin, Step, gates, process};
+use super::{ExecDefaults, LaunchPlan, Origin, Step, gates, process};
 use crate::policy::{Judged, Level};
 use crate::seccomp::Program;
 use crate::sys::flags::mount_attr;
@@ -59,7 +59,7 @@ pub struct CreateOptions {
 
 /// Why a bundle cannot become a plan. Nothing was created.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{at}: {what}")]
+#[error("{at}{}{what}", if at.is_empty() { "" } else { ": " })]
 pub struct PlanError {
     /// A JSON pointer (RFC 6901) into config.json.
     pub at: String,
@@ -218,9 +218,11 @@ impl<'a> Builder<'a> {
                 return Err(self.errors);
             }
         };
-        self.check_ids();
+        self.errors.extend(process::check_ids(self.process, self.ids.as_ref()));
+        let _ = process::affinity(self.process, &mut self.errors);
         let sets = process::capability_sets(self.process, self.inputs.facts);
-        let (limits, raised) = process::limits(self.process, self.inputs.facts, &mut self.errors);
+        let (limits, raised) =
+            process::limits(self.process, &self.inputs.facts.limits, &mut self.errors);
         self.prepare();
         let slots = self.init_until_ready();
         self.supervise(&slots, &raised);
@@ -248,6 +250,7 @@ impl<'a> Builder<'a> {
             policy: judged.source.clone(),
             steps: self.steps,
             program,
+            exec: Some(Box::new(ExecDefaults::new(self.process, &judged.exec))),
             changes: judged.changes.clone(),
             waived: judged.waived.clone(),
             excepted: judged.excepted.clone(),

@@ -1,16 +1,15 @@
 //! What the supervisor does beside init: everything that is mounted.
 
-use super::ids::{UserNamespace, maps};
+use super::ids::UserNamespace;
 use super::init::OwnMounts;
 use super::{Builder, plain};
-use crate::plan::Origin;
 use crate::plan::action::{Action, Gate, Limit, Namespace, Place, Slot, Track};
 use crate::plan::facts::{FoundNamespace, NamespaceFacts, RootfsKind};
 use crate::plan::mount::{Filesystem, FsOption, MountAttributes};
 use crate::plan::mounts::Wanted;
 use crate::plan::mounts::ground::{self, Ground};
-use crate::plan::task;
 use crate::plan::text::{RootedPath, Text};
+use crate::plan::{Origin, process, task};
 use crate::sys::flags::mount_attr;
 
 /// A mount on its way to its place.
@@ -275,11 +274,8 @@ impl Builder<'_> {
         if self.process.terminal() != Some(true) {
             return;
         }
-        let size = self.process.console_size().and_then(|size| {
-            Some((u16::try_from(size.height()).ok()?, u16::try_from(size.width()).ok()?))
-        });
-        let owner = (self.process.user().uid(), 5);
-        let owner = if maps(self.ids.as_ref(), 5, false) { owner } else { (owner.0, 0) };
+        let size = process::console_size(self.process);
+        let owner = process::terminal_owner(self.process, self.ids.as_ref());
         let action = Action::MakeTerminal { size, owner };
         self.asked(Track::Supervisor, action, "/process/terminal");
     }

@@ -75,6 +75,12 @@ pub fn apply_to_update(case: &mut Case<'_>) {
     kernel::apply_to_update(case);
 }
 
+/// Puts a process that enters a running container before the rules that are about a process
+/// alone. What is made of its privileges follows from the container's plan.
+pub(super) fn apply_to_process(case: &mut Case<'_>) {
+    task::apply(case);
+}
+
 /// Puts a specification before every rule.
 pub fn apply_all(case: &mut Case<'_>) {
     namespaces::apply(case);
