@@ -30,7 +30,7 @@ fn errno(error: rustix::io::Errno) -> Errno {
 }
 
 /// Copies the content of the directory `from`, inside `root`, into `to`, with its owners and
-/// modes. A missing directory, or something else in its place, is nothing to copy.
+/// modes; `to` gets its owner. A missing directory, or something else in its place, is nothing to copy.
 pub(in crate::engine) fn copy(
     root: BorrowedFd<'_>,
     from: &RootedPath,
@@ -46,16 +46,13 @@ pub(in crate::engine) fn copy(
     copy_directory(source.as_fd(), to, &mut budget, DEEPEST)
 }
 
-/// Gives `to` the owner and mode of `from`.
+/// Gives `to` the owner of `from`. What mode it has was decided when it was made.
 fn take_over(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<(), Cause> {
     let stat = rustix::fs::fstat(from).map_err(errno)?;
     let owner = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
     // Through descriptors that were opened for their path only, hence by their empty name.
-    rustix::fs::chownat(to, c"", Some(owner.0), Some(owner.1), AtFlags::EMPTY_PATH)
-        .map_err(errno)?;
-    let here = rustix::fs::openat(to, c".", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(errno)?;
-    Ok(rustix::fs::fchmod(&here, Mode::from_raw_mode(stat.st_mode)).map_err(errno)?)
+    Ok(rustix::fs::chownat(to, c"", Some(owner.0), Some(owner.1), AtFlags::EMPTY_PATH)
+        .map_err(errno)?)
 }
 
 fn copy_directory(

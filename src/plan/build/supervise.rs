@@ -5,7 +5,7 @@ use super::init::OwnMounts;
 use super::{Builder, plain};
 use crate::plan::action::{Action, Gate, Limit, Namespace, Place, Slot, Track};
 use crate::plan::facts::{FoundNamespace, NamespaceFacts, RootfsKind};
-use crate::plan::mount::{Filesystem, FsOption, MountAttributes};
+use crate::plan::mount::{Filesystem, MountAttributes};
 use crate::plan::mounts::Wanted;
 use crate::plan::mounts::ground::{self, Ground};
 use crate::plan::text::{RootedPath, Text};
@@ -208,19 +208,14 @@ impl Builder<'_> {
     fn scratch(&mut self) -> Vec<Attached> {
         let mut attached = Vec::new();
         for place in self.inputs.judged.scratch.clone() {
-            let (Ok(at), Ok(mode), Ok(value)) =
-                (RootedPath::new(&place), Text::new("mode"), Text::new("1777"))
-            else {
-                continue;
-            };
+            let Ok(at) = RootedPath::new(&place) else { continue };
             let slot = self.slot();
-            let options: Vec<FsOption> = vec![(mode, Some(value))];
             let filesystem = Filesystem::Tmpfs {
                 source: c"tmpfs".into(),
-                options,
+                options: Vec::new(),
                 owner: (0, 0),
                 copy_up: Some(at.clone()),
-                mode_of: None,
+                mode_of: Some(at.clone()),
             };
             let attributes = plain(mount_attr::NOSUID | mount_attr::NODEV);
             let action = Action::BuildMount { slot, filesystem, attributes };

@@ -52,7 +52,7 @@ pub(super) fn of(
                 options: data,
                 owner: (uid.unwrap_or(0), gid.unwrap_or(0)),
                 copy_up: options.copy_up.then(|| at.clone()),
-                mode_of: (!has_mode && !options.copy_up).then(|| at.clone()),
+                mode_of: (!has_mode).then(|| at.clone()),
             }
         }
         other => {
