@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=hack/need.sh
 . hack/need.sh
 
-readonly PHASES='format clippy scripts generated unit integration fault debian doc try_out probes extra'
+readonly PHASES='format clippy scripts generated unit integration fault debian engines doc try_out probes extra'
 
 # Groups of probes that are run. A name may begin with the configuration it is tried under.
 readonly GROUPS_RUN='ctl id fd path sys kfs ns cfg name state life res'
@@ -87,7 +87,16 @@ fault() {
 
 # Tests on a whole Debian; it is fetched once and kept in target/test-cache.
 debian() {
-	cargo test --locked --test integration -- --ignored --skip every_must_is_withstood
+	cargo test --locked --test integration -- --ignored --skip every_must_is_withstood \
+		--skip engines::
+}
+
+# Real engines with the binary under test. One after the other: each has namespaces of its own,
+# but the machine's control groups and its two processors are one.
+engines() {
+	need_packages podman conmon netavark aardvark-dns catatonit containerd \
+		containernetworking-plugins fuse-overlayfs iproute2 iptables &&
+		cargo test --locked --test integration -- --ignored --test-threads 1 engines::
 }
 
 # Links to private items are for readers of the source, where they are names and nothing more.

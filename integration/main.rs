@@ -11,6 +11,8 @@ mod delete;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
+mod engines;
+#[cfg(test)]
 mod events;
 #[cfg(feature = "fault")]
 #[cfg(test)]

@@ -1,0 +1,168 @@
+//! Places for engines, and an image to start.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::support::{busybox_root, unique_tag};
+
+/// What is at /sys/fs/cgroup in a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Groups {
+    /// Cgroup v2 alone, as on today's distributions. The controllers may be elsewhere.
+    V2,
+    /// What the machine has.
+    AsIs,
+}
+
+/// Namespaces that an engine and its containers live in, until dropped.
+pub(crate) struct Place {
+    dir: TempDir,
+    holder: Child,
+}
+
+/// What came of a call in a place.
+#[derive(Debug)]
+pub(crate) struct Called {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Called {
+    /// The standard output, without the newline at its end, of a call that must have worked.
+    #[track_caller]
+    pub(crate) fn ok(self) -> String {
+        assert_eq!(self.status, Some(0), "{self:?}");
+        self.stdout.trim_end().to_owned()
+    }
+
+    /// All that the user read of a call that must have failed.
+    #[track_caller]
+    pub(crate) fn failed(self) -> String {
+        assert_ne!(self.status, Some(0), "{self:?}");
+        assert_ne!(self.status, None, "{self:?}");
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+impl Place {
+    /// Makes the namespaces. `setup` is a script that runs in them with the place's directory as
+    /// `$D`; the binary under test is at /usr/local/bin/casemate.
+    pub(crate) fn new(groups: Groups, setup: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix(&unique_tag()).tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let bin = dir.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_casemate"), bin.join("casemate")).unwrap();
+        let groups = match groups {
+            Groups::V2 => "mount -t cgroup2 none /sys/fs/cgroup",
+            Groups::AsIs => ":",
+        };
+        let script = format!(
+            "set -e\nmount --bind $D/bin /usr/local/bin\nip link set lo up\n{groups}\n{setup}\n\
+             echo ready; exec sleep infinity"
+        );
+        let mut holder = Command::new("unshare")
+            .args(["--mount", "--net", "--propagation", "private", "sh", "-c", &script])
+            .env("D", dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n", "the place could not be made");
+        Self { dir, holder }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Installs a file of `profiles/engines`.
+    pub(crate) fn profile(name: &str) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/engines").join(name);
+        fs::read_to_string(path).unwrap()
+    }
+
+    /// A program that will run in the place.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--mount", "--net", "--target", &self.holder.id().to_string(), program]);
+        command.env("D", self.dir.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a line of shell in the place.
+    pub(crate) fn shell(&self, line: &str) -> Called {
+        call(self.command("sh").args(["-c", line]))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+/// How long a call may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Makes a call, and waits for its end. What it leaves running may hold its output open.
+pub(crate) fn call(command: &mut Command) -> Called {
+    let dir = tempfile::tempdir().unwrap();
+    let (out, err) = (dir.path().join("out"), dir.path().join("err"));
+    command.stdout(fs::File::create(&out).unwrap()).stderr(fs::File::create(&err).unwrap());
+    let mut child = command.spawn().unwrap();
+    let deadline = Instant::now() + LIMIT;
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status.code();
+        }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let text = |path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+    Called { status, stdout: text(out), stderr: text(err) }
+}
+
+/// Asks again and again, for up to 20 seconds, until the answer is yes.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut asked: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !asked() {
+        assert!(Instant::now() < deadline, "not within 20 s: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Whether a program is installed; says so if not.
+pub(crate) fn has(program: &str) -> bool {
+    let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
+    if !found.status.success() {
+        println!("skipped, because there is no {program}");
+    }
+    found.status.success()
+}
+
+/// An archive of a root with busybox, to be imported.
+pub(crate) fn busybox_archive(dir: &Path) -> PathBuf {
+    let root = dir.join("image");
+    busybox_root(&root);
+    let archive = dir.join("image.tar");
+    let packed =
+        Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg(".").status();
+    assert!(packed.unwrap().success());
+    archive
+}
