@@ -37,6 +37,8 @@ mod mounts_options;
 #[cfg(test)]
 mod mounts_places;
 #[cfg(test)]
+mod netdevices;
+#[cfg(test)]
 mod overlay;
 #[cfg(test)]
 mod pause;

@@ -127,6 +127,7 @@ fn perform(init: &mut Init<'_>, action: &Action) -> Result<()> {
         | Action::EnterMounts
         | Action::AttachRoot
         | Action::Attach { .. }
+        | Action::MoveNetDevice { .. }
         | Action::MakeDevice { .. }
         | Action::SetRootPropagation { .. }
         | Action::MakeDirectory { .. }

@@ -218,6 +218,13 @@ pub enum Action {
     JoinGroups,
     /// Hands the terminal to the caller and to the new process.
     HandOverTerminal,
+    /// Moves a network device of the host into the container's network namespace.
+    MoveNetDevice {
+        /// Its name on the host.
+        host: Text,
+        /// Its name inside; the kernel puts a number in the place of `%d`.
+        inside: Text,
+    },
     /// Raises a hard limit, which the new process will not be able to.
     RaiseLimit {
         /// Which, and how far.

@@ -31,6 +31,7 @@ impl Action {
             Self::EnterMounts => "ns.enter-mounts",
             Self::AttachRoot => "rootfs.attach",
             Self::Attach { .. } => "mount.attach",
+            Self::MoveNetDevice { .. } => "net.move-device",
             Self::MakeDevice { .. } => "rootfs.make-device",
             Self::SetRootPropagation { .. } => "rootfs.set-propagation",
             Self::MakeDirectory { .. } => "rootfs.make-directory",
@@ -95,6 +96,8 @@ impl Action {
                 super::cgroup::CgroupPath::ById => "/casemate-ID".to_owned(),
             },
             Self::OpenRootfs { path } => path.to_string(),
+            Self::MoveNetDevice { host, inside } if host == inside => host.to_string(),
+            Self::MoveNetDevice { host, inside } => format!("{host} as {inside}"),
             Self::MakeDevice { node, .. } => {
                 format!("{} {}:{}", node.name, node.major, node.minor)
             }

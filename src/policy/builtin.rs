@@ -273,6 +273,12 @@ pub const CONTROLS: &[Control] = &[
         value: Force,
         reason: "what enters a running container gets nothing that its first process was not given",
     },
+    Control {
+        id: RuleId("net.no-host-devices"),
+        line: 163,
+        value: Refuse,
+        reason: "a network device that a container takes is gone from the host, with all that used it",
+    },
 ];
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 mod linux;
 mod mounts;
+mod network;
 mod process;
 mod task;
 

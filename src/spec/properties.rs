@@ -203,7 +203,7 @@ const LINUX: Shape = Shape::Object(&[
     applied("gidMappings", ID_MAPPINGS),
     applied("timeOffsets", TIME_OFFSETS),
     applied("devices", Shape::List(&DEVICE)),
-    not_applied("netDevices", NET_DEVICES, "casemate moves no network devices yet"),
+    applied("netDevices", NET_DEVICES),
     scalar("cgroupsPath"),
     applied("resources", RESOURCES),
     not_applied("intelRdt", INTEL_RDT, "casemate joins no resctrl group yet"),

@@ -181,7 +181,6 @@ fn every_property_that_is_not_applied_is_refused_by_name() {
         ("/process/selinuxLabel", json!("x")),
         ("/linux/mountLabel", json!("x")),
         ("/linux/intelRdt", json!({})),
-        ("/linux/netDevices", json!({"eth0": {}})),
     ];
     for (at, value) in cases {
         assert_eq!(refused(&with(at, value)), [at]);

@@ -15,6 +15,7 @@ pub mod fd;
 pub mod flags;
 pub mod mount;
 pub mod net;
+pub mod netlink;
 pub mod notify;
 pub mod ns;
 pub mod process;

@@ -8,6 +8,7 @@ pub(super) mod mapping;
 pub(super) mod mount;
 pub(super) mod mount_point;
 pub(super) mod namespace;
+pub(super) mod netdev;
 pub(super) mod privileges;
 pub(super) mod rootfs;
 pub(super) mod task;

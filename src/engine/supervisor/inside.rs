@@ -2,11 +2,12 @@
 
 use std::os::fd::AsFd;
 
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 
 use super::{Supervisor, open_path, write_file};
 use crate::engine::cause::Cause;
 use crate::engine::home::Home;
+use crate::engine::steps::netdev;
 use crate::engine::terminal::Terminal;
 use crate::engine::{prepare, program, protect};
 use crate::plan::text::{RootedPath, Text};
@@ -99,6 +100,16 @@ impl Supervisor<'_> {
 
     pub(super) fn come_home(&mut self) -> Result<(), Cause> {
         self.home.take().map_or(Ok(()), |home| Ok(home.come()?))
+    }
+
+    pub(super) fn move_net_device(&mut self, host: &Text, inside: &Text) -> Result<(), Cause> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        // A link of procfs, to be followed.
+        let to = rustix::fs::openat(&self.child()?.proc, c"ns/net", flags, Mode::empty())
+            .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+        let moved = netdev::give(host.as_str(), to.as_fd(), inside.as_str())?;
+        self.net_devices.push(moved);
+        Ok(())
     }
 
     pub(super) fn check_program(&mut self) -> Result<(), Cause> {

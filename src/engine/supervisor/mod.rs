@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use super::cause::{Cause, Ids};
 use super::home::Home;
 use super::steps::mount_point::Made;
-use super::steps::{attach, rootfs, task as scheduling};
+use super::steps::{attach, netdev, rootfs, task as scheduling};
 use super::wire::{self, Message};
 use super::{LaunchError, Launched, Request};
 use crate::cgroup::Cgroup;
@@ -53,6 +53,8 @@ pub(super) struct Supervisor<'plan> {
     made: Vec<Made>,
     /// Places in the image that were missing, and are there now.
     made_places: Vec<RootedPath>,
+    /// Network devices that were the host's.
+    net_devices: Vec<netdev::Moved>,
     /// This process's own time namespace, while its children get another one.
     own_time: Option<OwnedFd>,
     /// What init reported when it was heard in passing.
@@ -88,6 +90,7 @@ impl<'plan> Supervisor<'plan> {
             masks: attach::Masks::default(),
             made: Vec::new(),
             made_places: Vec::new(),
+            net_devices: Vec::new(),
             own_time: None,
             reported: None,
         }
@@ -144,6 +147,8 @@ impl<'plan> Supervisor<'plan> {
     /// the host sees.
     fn undo(&mut self) {
         let _ = self.come_home();
+        // While there is a namespace to take them from.
+        self.net_devices.drain(..).rev().for_each(netdev::Moved::take_back);
         if let Some(child) = self.child.take() {
             let _ = process::signal(child.process.as_fd(), libc::SIGKILL);
             let _ = process::wait_for(child.pid);
@@ -203,6 +208,7 @@ impl<'plan> Supervisor<'plan> {
             Action::EnterMounts => self.enter_mounts(),
             Action::AttachRoot => self.attach_root(),
             Action::Attach { slot, at, place } => self.attach(*slot, at, *place),
+            Action::MoveNetDevice { host, inside } => self.move_net_device(host, inside),
             Action::MakeDevice { node, on_disk } => self.make_device(node, *on_disk),
             Action::SetRootPropagation { propagation } => {
                 Ok(mount::propagate(self.root()?, *propagation)?)

@@ -84,6 +84,7 @@ impl Builder<'_> {
             self.asked(track, action, "/linux/rootfsPropagation");
         }
         self.builtin(track, Action::ComeHome, "the rest is done outside");
+        self.net_devices();
         self.builtin(track, Action::Await { gate: Gate::Ready }, "init waits for start");
     }
 
@@ -263,6 +264,29 @@ impl Builder<'_> {
             all.push((name, value, Origin::Builtin(why.to_owned())));
         }
         all
+    }
+
+    fn net_devices(&mut self) {
+        let linux = self.spec.linux().as_ref();
+        let devices = linux.and_then(|linux| linux.net_devices().clone()).unwrap_or_default();
+        if devices.is_empty() {
+            return;
+        }
+        if !self.has_new(Namespace::Network) && !self.joined.contains(&Namespace::Network) {
+            let what = "needs a `network` namespace for the devices to be moved to";
+            self.fault("/linux/netDevices", what);
+        }
+        let mut devices: Vec<_> = devices.into_iter().collect();
+        devices.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (name, device) in devices {
+            let inside = device.name().clone().filter(|name| !name.is_empty());
+            let inside = inside.unwrap_or_else(|| name.clone());
+            let pointer = format!("/linux/netDevices/{name}");
+            if let (Ok(host), Ok(inside)) = (Text::new(name), Text::new(inside)) {
+                let action = Action::MoveNetDevice { host, inside };
+                self.asked(Track::Supervisor, action, &pointer);
+            }
+        }
     }
 
     fn terminal(&mut self) {

@@ -72,6 +72,7 @@ fn fate(action: &Action) -> Fate {
         | Action::OpenRootfs { .. }
         | Action::MakeMountPoint { .. }
         | Action::MakeDirectory { .. }
+        | Action::MoveNetDevice { .. }
         | Action::MakeDevice { .. }
         | Action::SetRootPropagation { .. }
         | Action::OpenNamespace { .. }

@@ -4,6 +4,7 @@ mod devices;
 mod kernel;
 mod mounts;
 mod namespaces;
+mod network;
 mod privileges;
 mod task;
 
@@ -89,5 +90,6 @@ pub fn apply_all(case: &mut Case<'_>) {
     devices::apply(case);
     kernel::apply(case);
     task::apply(case);
+    network::apply(case);
     crate::policy::seccomp::apply(case);
 }

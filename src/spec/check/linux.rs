@@ -44,6 +44,7 @@ pub(super) fn check(report: &mut Report, linux: &Linux) {
         check_propagation(report, word);
     }
     super::task::linux(report, linux);
+    super::network::check(report, linux);
     for (at, list) in [
         ("/linux/maskedPaths", linux.masked_paths()),
         ("/linux/readonlyPaths", linux.readonly_paths()),
