@@ -114,10 +114,9 @@ fn a_device_goes_into_a_namespace_that_the_engine_made_and_stays_there() {
     let bundle = with(json!({"dev1": {"name": "given"}}))
         .set("/linux/namespaces/1", json!({"type": "network", "path": engine.path()}));
 
-    for runtime in [allowed()] {
-        let said = host.run(&runtime, &bundle).ok();
-        assert!(said.contains(" given"), "{said}");
-    }
+    let said = host.run(&allowed(), &bundle).ok();
+
+    assert!(said.contains(" given"), "{said}");
 
     assert!(engine.devices().contains(" given"), "{}", engine.devices());
 }
