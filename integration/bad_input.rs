@@ -92,7 +92,7 @@ fn properties_of_the_wrong_kind_are_named_by_their_address() {
         ("/linux/sysctl", json!({"net/../kernel/core_pattern": "x"}), "/linux/sysctl"),
         ("/linux/intelRdt", json!({"closID": "x"}), "/linux/intelRdt"),
         ("/linux/newThing", json!(true), "/linux/newThing"),
-        ("/hooks/createRuntime", json!([{"path": "/bin/true"}]), "/hooks/createRuntime"),
+        ("/hooks/createRuntime", json!([{"path": "bin/true"}]), "/hooks/createRuntime/0/path"),
         ("/process/apparmorProfile", json!("strict"), "/process/apparmorProfile"),
         ("/linux/cgroupsPath", json!("../../etc"), "/linux/cgroupsPath"),
         ("/linux/cgroupsPath", json!("system.slice:casemate:x"), "/linux/cgroupsPath"),

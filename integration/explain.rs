@@ -94,8 +94,6 @@ fn what_cannot_be_held_is_refused_for_its_reason() {
     let runtime = Runtime::new();
     let holder = Holder::new(&["-n", "-i", "-u"]);
     for (name, status, reason) in [
-        ("docker-default.json", 1, "/hooks/prestart"),
-        ("docker-init.json", 1, "/hooks/prestart"),
         ("podman-hostns.json", 3, "rule `ns.no-host-pid`: /linux/namespaces has no `pid`"),
         ("podman-privileged.json", 3, "refused by rule"),
         // Of somebody whose root is root outside.

@@ -27,6 +27,8 @@ mod explain;
 #[cfg(test)]
 mod hardened;
 #[cfg(test)]
+mod hooks;
+#[cfg(test)]
 mod hostile_bundle;
 #[cfg(test)]
 mod layers;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::Outcome;
+use super::{Outcome, report};
 use crate::ops::{self, Context};
 
 /// Remove all that belongs to a container that has ended
@@ -20,5 +20,7 @@ pub(super) struct DeleteArgs {
 }
 
 pub(super) fn perform(context: &Context, args: &DeleteArgs) -> Outcome {
-    ops::delete(context, &args.id, args.force).map(|()| ExitCode::SUCCESS)
+    let warnings = ops::delete(context, &args.id, args.force)?;
+    report::warnings(&format!("delete `{}`", args.id), &warnings);
+    Ok(ExitCode::SUCCESS)
 }

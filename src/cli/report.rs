@@ -43,6 +43,14 @@ pub(super) fn usage(message: &str, log: &Log) {
     say(&usage_text(message, &sentence, rest, Reader::of_standard_error()));
 }
 
+/// Says what went wrong although the command did what it was asked for: on standard error, and
+/// never in the log, where engines expect one record, that of an error.
+pub(super) fn warnings(doing: &str, warnings: &[String]) {
+    for warning in warnings {
+        say(&format!("warning: {doing}: {}\n", one_line(warning)));
+    }
+}
+
 fn status(failure: Failure) -> u8 {
     match failure {
         Failure::Failed => 1,

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::Outcome;
 use super::create::LaunchArgs;
+use super::{Outcome, report};
 use crate::ops::{self, Context, RunRequest};
 
 /// Create a container, start it, wait for its end and delete it
@@ -33,5 +33,7 @@ pub(super) struct RunArgs {
 pub(super) fn perform(context: &Context, args: &RunArgs) -> Outcome {
     let create = args.common.request("run")?;
     let request = RunRequest { create, detach: args.detach, keep: args.keep };
-    ops::run(context, &request).map(ExitCode::from)
+    let ran = ops::run(context, &request)?;
+    report::warnings(&format!("run `{}`", request.create.id), &ran.warnings);
+    Ok(ExitCode::from(ran.status))
 }

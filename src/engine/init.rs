@@ -5,6 +5,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use super::hook;
 use super::prepare::{InitPlan, StartGate};
 use super::steps::{io, namespace, privileges};
 use super::wire::{self, Failure};
@@ -52,11 +53,16 @@ pub(super) fn run(plan: &InitPlan<'_>) -> ! {
     }
     for (id, action) in &plan.steps {
         last = *id;
-        if let Err(errno) = fault(*id).and_then(|()| perform(&mut init, action)) {
+        if let Err(errno) = take(&mut init, *id, action) {
             wire::fail(init.peer.socket(), Failure { step: *id, errno });
         }
     }
     wire::fail(init.peer.socket(), Failure { step: last, errno: Errno::ENOEXEC })
+}
+
+/// Carries out one step.
+pub(super) fn take(init: &mut Init<'_>, id: StepId, action: &Action) -> Result<()> {
+    fault(id).and_then(|()| perform(init, id, action))
 }
 
 #[cfg(feature = "fault")]
@@ -70,7 +76,7 @@ fn fault(_: StepId) -> Result<()> {
     Ok(())
 }
 
-fn perform(init: &mut Init<'_>, action: &Action) -> Result<()> {
+fn perform(init: &mut Init<'_>, id: StepId, action: &Action) -> Result<()> {
     match action {
         Action::MakeMountsPrivate => namespace::make_mounts_private(),
         Action::JoinNamespace { kind } => namespace::join(init, *kind),
@@ -109,6 +115,7 @@ fn perform(init: &mut Init<'_>, action: &Action) -> Result<()> {
             crate::sys::seccomp::install(&init.plan.filter, init.plan.filter_flags)
         }
         Action::Execute => io::execute(init),
+        Action::RunHook { .. } => hook::inside::run(init, id),
         Action::TakeIds
         | Action::JoinPod { .. }
         | Action::EnterPod
@@ -125,7 +132,7 @@ fn perform(init: &mut Init<'_>, action: &Action) -> Result<()> {
         | Action::AssembleRootfs { .. }
         | Action::FetchMount { .. }
         | Action::EnterMounts
-        | Action::AttachRoot
+        | Action::AttachRoot { .. }
         | Action::Attach { .. }
         | Action::MoveNetDevice { .. }
         | Action::MakeDevice { .. }

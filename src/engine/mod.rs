@@ -5,6 +5,7 @@ pub mod exec;
 #[cfg(feature = "fault")]
 pub mod fault;
 mod home;
+mod hook;
 mod init;
 mod prepare;
 mod program;
@@ -13,8 +14,11 @@ mod spawn;
 mod start;
 mod steps;
 mod supervisor;
+mod talk;
 mod terminal;
 pub mod wire;
+
+pub use hook::{HookState, run_all as run_hooks, run_each as run_each_hook};
 
 use std::error::Error;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -48,6 +52,8 @@ pub struct Request<'a> {
     pub console: Option<BorrowedFd<'a>>,
     /// How many descriptors above 2 the program inherits.
     pub preserve: u32,
+    /// What hooks are told.
+    pub state: HookState<'a>,
     /// Whether the caller's session keyring is kept.
     pub keep_keyring: bool,
 }
@@ -131,6 +137,8 @@ pub struct StepFailure {
     pub origin: Origin,
     /// What to do.
     pub hint: Option<&'static str>,
+    /// Whether a hook had been begun, so that those that clean up after it are to be run.
+    pub hooks_begun: bool,
 }
 
 fn because(object: &str, errno: Option<Errno>, detail: Option<&str>) -> String {
@@ -151,22 +159,35 @@ impl LaunchError {
             hint: hint(&step.action, cause.errno),
             detail: cause.detail,
             origin: step.origin.clone(),
+            hooks_begun: matches!(step.action, Action::RunHook { .. }),
         }))
     }
 
-    /// The failure that init reported to `start`.
-    #[must_use]
-    pub fn reported(plan: &LaunchPlan, failure: wire::Failure) -> Self {
-        match plan.step(failure.step) {
-            Some(step) => {
-                let errno = failure.errno;
-                let cause = match engine_words(plan, &step.action, errno) {
-                    Some(words) => cause::Cause::with_detail(errno, words),
-                    None => errno.into(),
-                };
-                Self::step(failure.step, step, cause)
+    /// The failure that init reported to `start`; `said` is what the last of the image's hooks
+    /// said.
+    fn reported(plan: &LaunchPlan, failure: wire::Failure, said: &str) -> Self {
+        let Some(step) = plan.step(failure.step) else { return Self::Conversation(failure.errno) };
+        let cause = if let Action::RunHook { hook } = &step.action {
+            if failure.errno == Errno::ETIMEDOUT {
+                hook::timed_out(hook, said)
+            } else {
+                hook::not_run(hook, failure.errno)
             }
-            None => Self::Conversation(failure.errno),
+        } else if let Some(words) = engine_words(plan, &step.action, failure.errno) {
+            cause::Cause::with_detail(failure.errno, words)
+        } else {
+            failure.errno.into()
+        };
+        Self::step(failure.step, step, cause)
+    }
+
+    /// One of the image's hooks ended, and not well.
+    fn hook_ended(plan: &LaunchPlan, id: StepId, ended: process::Ended, said: &str) -> Self {
+        let Some(step) = plan.step(id) else { return Self::Gone };
+        let Action::RunHook { hook } = &step.action else { return Self::Gone };
+        match hook::judge(hook, ended, said) {
+            Ok(()) => Self::Gone,
+            Err(cause) => Self::step(id, step, cause),
         }
     }
 }

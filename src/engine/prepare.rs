@@ -1,6 +1,7 @@
 //! Makes ready, before the clone, all that the new process needs: afterwards it allocates
 //! nothing.
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::Request;
@@ -60,8 +61,49 @@ pub(super) struct InitPlan<'plan> {
     pub preserve: u32,
     /// The mask of permission bits that the program has, unless a step sets another.
     pub umask: u32,
+    /// The image's hooks.
+    pub hooks: Vec<InnerHook<'plan>>,
+    /// What they are told, around init's process id.
+    pub hook_state: (Vec<u8>, Vec<u8>),
     /// How many slots the plan has.
     slots: u32,
+}
+
+/// A hook of the image, in the form that needs no allocation.
+#[derive(Debug)]
+pub(super) struct InnerHook<'plan> {
+    /// Its step.
+    pub id: StepId,
+    /// Where it is, inside.
+    pub path: &'plan CStr,
+    /// Its arguments.
+    pub arguments: StringArray<'plan>,
+    /// How long it may take, in seconds.
+    pub timeout_sec: Option<u32>,
+    environment: Option<StringArray<'plan>>,
+}
+
+impl InnerHook<'_> {
+    /// Its environment: that of the program, unless it has its own.
+    pub(super) fn environment<'a>(&'a self, plan: &'a InitPlan<'_>) -> &'a StringArray<'a> {
+        self.environment.as_ref().unwrap_or(&plan.environment)
+    }
+}
+
+/// The image's hooks among `steps`.
+fn inner_hooks<'plan>(steps: &[(StepId, &'plan Action)]) -> Vec<InnerHook<'plan>> {
+    let texts = |texts: &'plan [Text]| StringArray::new(texts.iter().map(Text::as_c_str));
+    let hooks = steps.iter().filter_map(|(id, action)| {
+        let Action::RunHook { hook } = action else { return None };
+        Some(InnerHook {
+            id: *id,
+            path: hook.path.as_c_str(),
+            arguments: texts(&hook.arguments),
+            timeout_sec: hook.timeout_sec,
+            environment: hook.environment.as_deref().map(texts),
+        })
+    });
+    hooks.collect()
 }
 
 impl<'plan> InitPlan<'plan> {
@@ -79,6 +121,7 @@ impl<'plan> InitPlan<'plan> {
         let steps = steps.filter(|(_, action)| !super::fault::skips(action.name()));
         let steps: Vec<_> = steps.collect();
         let (filter, filter_flags) = filter(&steps);
+        let hooks = inner_hooks(&steps);
         let texts = |texts: &'plan [Text]| StringArray::new(texts.iter().map(Text::as_c_str));
         Self {
             steps,
@@ -92,6 +135,8 @@ impl<'plan> InitPlan<'plan> {
             filter_flags,
             preserve: kept.preserve,
             umask: 0o022,
+            hooks,
+            hook_state: (Vec::new(), Vec::new()),
             slots: slot_count(plan),
         }
     }

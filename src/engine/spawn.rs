@@ -2,8 +2,9 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use super::init;
-use super::prepare::InitPlan;
+use super::hook::{Call, inside};
+use super::init::{self, Init};
+use super::prepare::{InitPlan, InnerHook};
 use crate::sys::clone::{self, Cloned};
 use crate::sys::{Result, fd};
 
@@ -44,6 +45,47 @@ pub(super) fn holder() -> Result<(i32, OwnedFd)> {
         Cloned::Child => loop {
             crate::sys::process::wait_for_signal();
         },
+    }
+}
+
+/// Starts a hook of the host.
+///
+/// # Errors
+/// What clone3(2) says.
+#[expect(unsafe_code, reason = "the child allocates nothing: `become_hook` keeps that promise")]
+pub(super) fn hook(
+    call: &Call<'_>,
+    output: BorrowedFd<'_>,
+    report: BorrowedFd<'_>,
+) -> Result<(i32, OwnedFd)> {
+    // SAFETY: this program has one thread, and the child goes straight into `become_hook`, which
+    // allocates nothing, takes no lock and never returns.
+    match unsafe { clone::process(0, None) }? {
+        Cloned::Parent { pid, process } => Ok((pid, process)),
+        Cloned::Child => {
+            #[cfg(feature = "fault")]
+            crate::sys::alloc_guard::forbid_allocation();
+            call.become_hook(output, report)
+        }
+    }
+}
+
+/// Starts a hook of the image, from init.
+///
+/// # Errors
+/// What clone3(2) says.
+#[expect(unsafe_code, reason = "neither process allocates: both walk the plan that init has")]
+pub(super) fn inner_hook(
+    init: &mut Init<'_>,
+    hook: &InnerHook<'_>,
+    input: BorrowedFd<'_>,
+    output: BorrowedFd<'_>,
+) -> Result<(i32, OwnedFd)> {
+    // SAFETY: init has one thread, and its child goes straight into `become_hook`, which
+    // allocates nothing, takes no lock and never returns.
+    match unsafe { clone::process(0, None) }? {
+        Cloned::Parent { pid, process } => Ok((pid, process)),
+        Cloned::Child => inside::become_hook(init, hook, input, output),
     }
 }
 

@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
+use super::LaunchError;
 use super::cause::Cause;
-use super::{LaunchError, wire};
+use super::talk::Talk;
+use super::wire::{self, Message};
 use crate::plan::{Action, Gate, LaunchPlan, Track};
 use crate::sys::{Errno, fd, process, trace};
 
@@ -77,7 +79,7 @@ pub fn start(
     match wire::say_go(init.socket) {
         Ok(()) => {}
         // What it said before it ended can still be heard.
-        Err(Errno::EPIPE) => return Err(ended(init, plan)),
+        Err(Errno::EPIPE) => return Err(ended(&mut Talk::new(init.socket), plan)),
         Err(error) => return Err(LaunchError::Conversation(error)),
     }
     see_through(init, plan, attendant)
@@ -92,10 +94,11 @@ pub(super) fn see_through(
     plan: &LaunchPlan,
     attendant: &mut dyn Attendant,
 ) -> Result<(), LaunchError> {
+    let mut talk = Talk::new(init.socket);
     let watched = plan.track(Track::Starter).next().is_some();
-    let started = beside(init, plan, attendant).and_then(|()| {
+    let started = beside(init, plan, attendant, &mut talk).and_then(|()| {
         let deadline = watched.then(|| Instant::now() + PATIENCE);
-        until_program(init, plan, attendant, deadline)
+        until_program(init, plan, attendant, &mut talk, deadline)
     });
     if started.is_err() && watched {
         // Best effort: it may have ended by itself.
@@ -109,14 +112,18 @@ fn beside(
     init: Waiting<'_>,
     plan: &LaunchPlan,
     attendant: &mut dyn Attendant,
+    talk: &mut Talk<'_>,
 ) -> Result<(), LaunchError> {
     for (id, step) in plan.track(Track::Starter) {
         let fail = |cause| LaunchError::step(id, step, cause);
         fault(id).map_err(|errno| fail(errno.into()))?;
-        match perform(init, &step.action, attendant).map_err(fail)? {
+        match perform(init, &step.action, attendant, talk).map_err(fail)? {
             Outcome::Done => {}
-            Outcome::Failed(failure) => return Err(LaunchError::reported(plan, failure)),
-            Outcome::Gone => return Err(ended(init, plan)),
+            Outcome::Said(message) => {
+                let error = talk.failure(plan, message);
+                return Err(error.unwrap_or_else(|| fail(Errno::EPROTO.into())));
+            }
+            Outcome::Gone => return Err(ended(talk, plan)),
             // It says itself why.
             Outcome::NoFilter => return Ok(()),
         }
@@ -125,12 +132,15 @@ fn beside(
 }
 
 /// Why init has ended, if it said so.
-fn ended(init: Waiting<'_>, plan: &LaunchPlan) -> LaunchError {
+fn ended(talk: &mut Talk<'_>, plan: &LaunchPlan) -> LaunchError {
     loop {
-        match wire::hear(init.socket) {
-            Ok(wire::Message::Failed(failure)) => return LaunchError::reported(plan, failure),
-            Ok(wire::Message::Opened(_)) => {}
-            Ok(wire::Message::Gone) => return LaunchError::Gone,
+        match talk.hear() {
+            Ok(Message::Gone) => return LaunchError::Gone,
+            Ok(message) => {
+                if let Some(error) = talk.failure(plan, message) {
+                    return error;
+                }
+            }
             Err(error) => return LaunchError::Conversation(error),
         }
     }
@@ -150,7 +160,8 @@ fn fault(_: crate::plan::StepId) -> Result<(), Errno> {
 /// What a step of the starter came to.
 enum Outcome {
     Done,
-    Failed(wire::Failure),
+    /// It said something else than that it goes on.
+    Said(Message),
     Gone,
     NoFilter,
 }
@@ -160,9 +171,10 @@ fn perform(
     init: Waiting<'_>,
     action: &Action,
     attendant: &mut dyn Attendant,
+    talk: &mut Talk<'_>,
 ) -> Result<Outcome, Cause> {
     match action {
-        Action::Await { gate } => await_gate(init, *gate),
+        Action::Await { gate } => await_gate(talk, *gate),
         Action::WatchInit => watch(init.pid),
         Action::Open { .. } => wire::say_go(init.socket).map(|()| Outcome::Done).map_err(gone),
         Action::HandOver { .. } => hand_over(init, attendant),
@@ -174,13 +186,15 @@ fn gone(errno: Errno) -> Cause {
     Cause::with_detail(errno, "the new process is gone".to_owned())
 }
 
-fn await_gate(init: Waiting<'_>, gate: Gate) -> Result<Outcome, Cause> {
-    match wire::hear(init.socket)? {
-        wire::Message::Opened(opened) if opened == gate => Ok(Outcome::Done),
-        wire::Message::Opened(_) => Err(Errno::EPROTO.into()),
-        wire::Message::Failed(failure) => Ok(Outcome::Failed(failure)),
-        wire::Message::Gone => Ok(Outcome::Gone),
-    }
+fn await_gate(talk: &mut Talk<'_>, gate: Gate) -> Result<Outcome, Cause> {
+    let message = talk.hear()?;
+    Ok(if message == Message::Opened(gate) {
+        Outcome::Done
+    } else if message == Message::Gone {
+        Outcome::Gone
+    } else {
+        Outcome::Said(message)
+    })
 }
 
 /// Stops init wherever it waits, and has it go on to its next system call.
@@ -271,6 +285,7 @@ fn until_program(
     init: Waiting<'_>,
     plan: &LaunchPlan,
     attendant: &mut dyn Attendant,
+    talk: &mut Talk<'_>,
     deadline: Option<Instant>,
 ) -> Result<(), LaunchError> {
     loop {
@@ -283,10 +298,12 @@ fn until_program(
                 continue;
             }
         }
-        match wire::hear(init.socket).map_err(LaunchError::Conversation)? {
-            wire::Message::Gone => return Ok(()),
-            wire::Message::Failed(failure) => return Err(LaunchError::reported(plan, failure)),
-            wire::Message::Opened(_) => {}
+        let message = talk.hear().map_err(LaunchError::Conversation)?;
+        if message == Message::Gone {
+            return Ok(());
+        }
+        if let Some(error) = talk.failure(plan, message) {
+            return Err(error);
         }
     }
 }

@@ -3,9 +3,10 @@
 //! Every message is eight bytes, or one byte for "go on". End of file from init means that it
 //! became the workload; end of file from the supervisor means that the launch is off.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use crate::plan::{Gate, StepId};
+use crate::sys::process::Ended;
 use crate::sys::{self, Errno, Result, socket};
 
 /// What init says.
@@ -15,6 +16,10 @@ pub enum Message {
     Opened(Gate),
     /// A step failed; it ends.
     Failed(Failure),
+    /// The hook of this step ended, and not well; so does it.
+    HookEnded(StepId, Ended),
+    /// What the next hook says can be read from the descriptor that came with this.
+    Output,
     /// It has become the workload, or is gone.
     Gone,
 }
@@ -57,6 +62,12 @@ fn gate_of(number: u32) -> Option<Gate> {
     .find(|gate| gate_number(*gate) == number)
 }
 
+/// What a message about a hook begins with, beside the step's number.
+const HOOK: u32 = 0x2_0000;
+
+/// What announces a hook's output.
+const OUTPUT: u32 = 0x3_0000;
+
 fn encode(first: u32, second: i32) -> [u8; 8] {
     let mut message = [0; 8];
     let (head, tail) = message.split_at_mut(4);
@@ -82,6 +93,23 @@ pub fn say_failed(to: BorrowedFd<'_>, failure: Failure) {
 #[expect(clippy::as_conversions, reason = "a field-less enum has no other way to its number")]
 fn raw_errno(errno: Errno) -> i32 {
     errno as i32
+}
+
+/// Reports the end of a hook. Allocates nothing; if nobody listens, there is nobody to tell.
+pub(super) fn say_ended(to: BorrowedFd<'_>, step: StepId, ended: Ended) {
+    let number = match ended {
+        Ended::Exited(status) => status,
+        Ended::Killed(signal) => signal.saturating_neg(),
+    };
+    let _ = socket::send(to, &encode(HOOK | u32::from(step.0), number));
+}
+
+/// Passes on where a hook's output can be read. Allocates nothing.
+///
+/// # Errors
+/// `EPIPE` when the other side is gone.
+pub(super) fn pass_output(to: BorrowedFd<'_>, output: BorrowedFd<'_>) -> Result<()> {
+    socket::send_fd(to, &encode(OUTPUT, 0), output)
 }
 
 /// Lets the other side go on. Allocates nothing.
@@ -112,6 +140,20 @@ pub fn await_go(from: BorrowedFd<'_>) -> Result<()> {
 pub fn hear(from: BorrowedFd<'_>) -> Result<Message> {
     let mut message = [0; 8];
     let got = socket::receive(from, &mut message)?;
+    decode(message, got)
+}
+
+/// Waits for what init has to say, and takes the descriptor that comes with it.
+///
+/// # Errors
+/// `EPROTO` for anything that is not a message.
+pub(super) fn hear_with_output(from: BorrowedFd<'_>) -> Result<(Message, Option<OwnedFd>)> {
+    let mut message = [0; 8];
+    let (got, output) = socket::receive_maybe_fd(from, &mut message)?;
+    Ok((decode(message, got)?, output))
+}
+
+fn decode(message: [u8; 8], got: usize) -> Result<Message> {
     if got == 0 {
         return Ok(Message::Gone);
     }
@@ -123,6 +165,15 @@ pub fn hear(from: BorrowedFd<'_>) -> Result<Message> {
     let second = i32::from_ne_bytes([e, f, g, h]);
     if let Some(gate) = gate_of(first) {
         return Ok(Message::Opened(gate));
+    }
+    if first == OUTPUT {
+        return Ok(Message::Output);
+    }
+    if let Some(step) = first.checked_sub(HOOK) {
+        let step = StepId(u16::try_from(step).map_err(|_| Errno::EPROTO)?);
+        let ended =
+            if second < 0 { Ended::Killed(second.saturating_neg()) } else { Ended::Exited(second) };
+        return Ok(Message::HookEnded(step, ended));
     }
     let step = u16::try_from(first).map_err(|_| Errno::EPROTO)?;
     Ok(Message::Failed(Failure { step: StepId(step), errno: Errno::from_raw(second) }))
@@ -165,6 +216,27 @@ mod tests {
 
         assert_eq!(hear(ours.as_fd()).unwrap(), Message::Failed(failure));
         assert_eq!(hear(ours.as_fd()).unwrap(), Message::Gone);
+    }
+
+    #[test]
+    fn what_became_of_a_hook_arrives_with_what_it_said() {
+        let (ours, theirs) = socket::pair().unwrap();
+        let (read, write) = std::io::pipe().unwrap();
+        pass_output(theirs.as_fd(), read.as_fd()).unwrap();
+        for ended in [Ended::Exited(1), Ended::Exited(255), Ended::Killed(9)] {
+            say_ended(theirs.as_fd(), StepId(77), ended);
+        }
+        drop(read);
+        rustix::io::write(&write, b"words").unwrap();
+
+        let (message, output) = hear_with_output(ours.as_fd()).unwrap();
+        let mut said = [0; 5];
+        rustix::io::read(output.unwrap(), &mut said).unwrap();
+
+        assert_eq!((message, &said), (Message::Output, b"words"));
+        for ended in [Ended::Exited(1), Ended::Exited(255), Ended::Killed(9)] {
+            assert_eq!(hear(ours.as_fd()).unwrap(), Message::HookEnded(StepId(77), ended));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod boxes;
 pub mod bundle;
+pub mod hooks;
 pub mod mountinfo;
 pub mod namespaces;
 pub mod policy_file;

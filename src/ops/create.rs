@@ -11,11 +11,11 @@ use super::pod::Fellow;
 use super::prepare::{self, Prepared};
 use super::relay::Relay;
 use super::terminal::{self, Wanted};
-use super::{Context, OpsError, RANGES, Result, attend, record};
+use super::{Context, OpsError, RANGES, Result, attend, hooks, record};
 use crate::audit::EventKind;
 use crate::engine::{self, LaunchError, Launched, Request};
 use crate::plan::build::CreateOptions;
-use crate::plan::{Action, Namespace};
+use crate::plan::{Action, LaunchPlan, Namespace, Track};
 use crate::spec::id::ContainerId;
 use crate::store::ranges::Ranges;
 use crate::store::{Entry, Phase, ProcessId, Record, START_SOCKET, Store, rfc3339};
@@ -115,77 +115,157 @@ pub(super) fn make(context: &Context, request: &CreateRequest, way: Way) -> Resu
     let (console, relay) = terminal::console(&doing, wanted)?;
     let store = Store::open(&context.root).map_err(|error| super::stored(&doing, &error))?;
     let entry = store.reserve(&id).map_err(|error| super::stored(&doing, &error))?;
-    match launch(&doing, request, &prepared, &entry, way, console) {
-        Ok((launched, record)) => {
-            if way == Way::Create {
-                // The last act: an init that hears nothing of it ends.
-                if let Err(error) = launched.release() {
-                    let _ = process::wait_for(launched.pid);
-                    launched.take_back_mount_points();
-                    super::delete::remove_resources(&doing, &entry, Some(&record))?;
-                    entry.remove().map_err(|error| super::stored(&doing, &error))?;
-                    return Err(OpsError::because(doing, &error));
-                }
+    let mut record = first_record(&prepared, &entry);
+    let making = Making { doing: &doing, request, prepared: &prepared, entry: &entry, way };
+    match making.launch(&mut record, console) {
+        Ok(launched) => {
+            let made = Made { prepared, entry, launched, record, relay };
+            // The last act: an init that hears nothing of it ends.
+            if way == Way::Create
+                && let Err(error) = made.launched.release()
+            {
+                return Err(made.take_back(OpsError::because(doing, &error)));
             }
-            record::event(EventKind::Created, &id, &prepared.plan, &prepared.digest);
-            Ok(Made { prepared, entry, launched, record, relay })
+            record::event(EventKind::Created, &id, &made.prepared.plan, &made.prepared.digest);
+            Ok(made)
         }
-        Err(error) => {
+        Err(NotMade { mut error, hooks_begun }) => {
             record::failed(&id, &prepared.plan, &prepared.digest, &error);
-            match entry.remove() {
-                Ok(()) => Err(error),
-                Err(left) => Err(error.fact("left", left.to_string())),
+            if let Err(left) = entry.remove() {
+                error = error.fact("left", left.to_string());
+            }
+            if hooks_begun {
+                Err(after_poststop(error, &prepared.plan, &record))
+            } else {
+                Err(error)
             }
         }
     }
 }
 
-fn launch(
-    doing: &str,
-    request: &CreateRequest,
-    prepared: &Prepared,
-    entry: &Entry,
-    way: Way,
-    console: Option<OwnedFd>,
-) -> Result<(Launched, Record)> {
-    let stored = |error: &crate::store::StoreError| super::stored(doing, error);
-    let mut record = first_record(prepared, entry, request);
-    entry.write_state(&record).map_err(|error| stored(&error))?;
-    entry.write_plan(&prepared.document).map_err(|error| stored(&error))?;
-    let ranges = needs_range(prepared).then(|| Ranges::open(Path::new(RANGES))).transpose();
-    let ranges = ranges.map_err(|error| OpsError::because(doing, &error))?;
-    let listener =
-        match way {
-            Way::Create => {
-                let made = socket::listen_in(entry.dir(), START_SOCKET);
-                Some(made.map_err(|error| {
-                    OpsError::failed(doing, format!("listen for start: {error:?}"))
-                })?)
-            }
-            Way::Run | Way::RunDetached => None,
+/// A container that could not be made; nothing of it is left but its entry.
+struct NotMade {
+    error: OpsError,
+    /// Whether what its hooks did is to be undone by hooks.
+    hooks_begun: bool,
+}
+
+impl From<OpsError> for NotMade {
+    fn from(error: OpsError) -> Self {
+        Self { error, hooks_begun: false }
+    }
+}
+
+/// Runs the hooks that follow the end of a container, and adds what they have to say.
+fn after_poststop(error: OpsError, plan: &LaunchPlan, record: &Record) -> OpsError {
+    let warnings = hooks::poststop(plan, record);
+    warnings.into_iter().fold(error, |error, warning| error.fact("warning", warning))
+}
+
+impl Made {
+    /// Takes a created container back, because of `error`.
+    pub(super) fn take_back(self, error: OpsError) -> OpsError {
+        let _ = process::signal(self.launched.process.as_fd(), libc::SIGKILL);
+        let _ = process::wait_for(self.launched.pid);
+        self.launched.take_back_mount_points();
+        let doing = error.doing.clone();
+        let removed = super::delete::remove_resources(&doing, &self.entry, Some(&self.record))
+            .and_then(|()| self.entry.remove().map_err(|error| super::stored(&doing, &error)));
+        let error = match removed {
+            Ok(()) => error,
+            Err(left) => error.fact("left", left.message),
         };
-    let launch = Request {
-        id: entry.id().as_str(),
-        ranges: ranges.as_ref(),
-        owner: entry.owner().map_err(|error| stored(&error))?,
-        pod: prepared.fellow.as_ref().map(Fellow::as_member),
-        joined: &prepared.joined,
-        hierarchies: &prepared.hierarchies,
-        listener: listener.as_ref().map(AsFd::as_fd),
-        console: console.as_ref().map(AsFd::as_fd),
-        preserve: request.options.preserve,
-        keep_keyring: request.options.keep_keyring,
-    };
-    let launched =
-        engine::launch(&prepared.plan, &launch).map_err(|error| launch_error(doing, &error))?;
-    match finish(doing, request, entry, &mut record, &launched) {
-        Ok(()) => Ok((launched, record)),
-        Err(error) => {
-            launched.abandon(&launch);
-            Err(error.fact("undone", "everything; the host is as before"))
+        after_poststop(error, &self.prepared.plan, &self.record)
+    }
+}
+
+/// A container in the making.
+#[derive(Clone, Copy)]
+struct Making<'a> {
+    doing: &'a str,
+    request: &'a CreateRequest,
+    prepared: &'a Prepared,
+    entry: &'a Entry,
+    way: Way,
+}
+
+impl Making<'_> {
+    fn launch(self, record: &mut Record, console: Option<OwnedFd>) -> Launching {
+        let Self { doing, request, prepared, entry, .. } = self;
+        let stored = |error: &crate::store::StoreError| super::stored(doing, error);
+        entry.write_state(record).map_err(|error| stored(&error))?;
+        entry.write_plan(&prepared.document).map_err(|error| stored(&error))?;
+        let ranges = needs_range(prepared).then(|| Ranges::open(Path::new(RANGES))).transpose();
+        let ranges = ranges.map_err(|error| OpsError::because(doing, &error))?;
+        let listener = self.listener()?;
+        let told = record.clone();
+        let launch = Request {
+            id: entry.id().as_str(),
+            ranges: ranges.as_ref(),
+            owner: entry.owner().map_err(|error| stored(&error))?,
+            pod: prepared.fellow.as_ref().map(Fellow::as_member),
+            joined: &prepared.joined,
+            hierarchies: &prepared.hierarchies,
+            listener: listener.as_ref().map(AsFd::as_fd),
+            console: console.as_ref().map(AsFd::as_fd),
+            preserve: request.options.preserve,
+            state: hooks::state(&told),
+            keep_keyring: request.options.keep_keyring,
+        };
+        let launched = engine::launch(&prepared.plan, &launch).map_err(|error| {
+            let hooks_begun = matches!(&error, LaunchError::Step(failure) if failure.hooks_begun);
+            NotMade { error: launch_error(doing, &error), hooks_begun }
+        })?;
+        match self.finish(record, &launched) {
+            Ok(()) => Ok(launched),
+            Err(error) => {
+                launched.abandon(&launch);
+                let error = error.fact("undone", "everything; the host is as before");
+                Err(NotMade { error, hooks_begun: true })
+            }
+        }
+    }
+
+    /// Records the container as created, and tells the caller its process id.
+    fn finish(self, record: &mut Record, launched: &Launched) -> Result<()> {
+        let Self { doing, request, entry, .. } = self;
+        let process = ProcessId::observe(launched.pid)
+            .map_err(|error| OpsError::failed(doing, format!("look at init: {error:?}")))?;
+        record.process = Some(process);
+        record.cgroup = serde_json::to_value(launched.cgroup.save())
+            .map_err(|error| OpsError::because(doing, &error))?;
+        record.range = launched.range;
+        record.phase = Phase::Created;
+        entry.write_state(record).map_err(|error| super::stored(doing, &error))?;
+        if let Some(path) = &request.pidfd_socket {
+            let failed = |error| {
+                OpsError::failed(doing, format!("send a pidfd to {}: {error:?}", path.display()))
+            };
+            let socket = socket::connect_stream(path).map_err(failed)?;
+            socket::send_fd(socket.as_fd(), b"pidfd", launched.process.as_fd()).map_err(failed)?;
+        }
+        if let Some(path) = &request.pid_file {
+            super::pid_file::write(path, launched.pid).map_err(|error| {
+                OpsError::failed(doing, format!("write {}: {error}", path.display()))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Where another command will find the waiting init.
+    fn listener(self) -> Result<Option<OwnedFd>> {
+        match self.way {
+            Way::Create => {
+                socket::listen_in(self.entry.dir(), START_SOCKET).map(Some).map_err(|error| {
+                    OpsError::failed(self.doing, format!("listen for start: {error:?}"))
+                })
+            }
+            Way::Run | Way::RunDetached => Ok(None),
         }
     }
 }
+
+type Launching = std::result::Result<Launched, NotMade>;
 
 fn needs_range(prepared: &Prepared) -> bool {
     let takes = |action: &Action| matches!(action, Action::TakeIds | Action::JoinPod { .. });
@@ -193,7 +273,7 @@ fn needs_range(prepared: &Prepared) -> bool {
 }
 
 /// What a later command needs if this one is killed half-way.
-fn first_record(prepared: &Prepared, entry: &Entry, request: &CreateRequest) -> Record {
+fn first_record(prepared: &Prepared, entry: &Entry) -> Record {
     let spec = &prepared.judged.spec;
     let mut annotations: BTreeMap<String, String> =
         spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
@@ -205,7 +285,6 @@ fn first_record(prepared: &Prepared, entry: &Entry, request: &CreateRequest) -> 
     if !exceptions.is_empty() {
         annotations.insert("org.casemate.exceptions".to_owned(), exceptions.join(","));
     }
-    let _ = request;
     Record {
         oci_version: spec.version().clone(),
         id: entry.id().clone(),
@@ -220,40 +299,10 @@ fn first_record(prepared: &Prepared, entry: &Entry, request: &CreateRequest) -> 
         cgroup: serde_json::Value::Null,
         range: None,
         shares_pids: prepared.joined.iter().any(|(kind, _)| *kind == Namespace::Pid),
+        has_poststop: hooks::any(&prepared.plan, Track::AfterEnd),
         phase: Phase::Creating,
         limits: None,
     }
-}
-
-/// Records the container as created, and tells the caller its process id.
-fn finish(
-    doing: &str,
-    request: &CreateRequest,
-    entry: &Entry,
-    record: &mut Record,
-    launched: &Launched,
-) -> Result<()> {
-    let process = ProcessId::observe(launched.pid)
-        .map_err(|error| OpsError::failed(doing, format!("look at init: {error:?}")))?;
-    record.process = Some(process);
-    record.cgroup = serde_json::to_value(launched.cgroup.save())
-        .map_err(|error| OpsError::because(doing, &error))?;
-    record.range = launched.range;
-    record.phase = Phase::Created;
-    entry.write_state(record).map_err(|error| super::stored(doing, &error))?;
-    if let Some(path) = &request.pidfd_socket {
-        let failed = |error| {
-            OpsError::failed(doing, format!("send a pidfd to {}: {error:?}", path.display()))
-        };
-        let socket = socket::connect_stream(path).map_err(failed)?;
-        socket::send_fd(socket.as_fd(), b"pidfd", launched.process.as_fd()).map_err(failed)?;
-    }
-    if let Some(path) = &request.pid_file {
-        super::pid_file::write(path, launched.pid).map_err(|error| {
-            OpsError::failed(doing, format!("write {}: {error}", path.display()))
-        })?;
-    }
-    Ok(())
 }
 
 /// A failed launch, with who asked for the step and what became of the rest.

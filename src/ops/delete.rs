@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::group::Freezers;
-use super::{Context, OpsError, RANGES, Result, record};
+use super::{Context, OpsError, RANGES, Result, hooks, record};
 use crate::audit::EventKind;
 use crate::cgroup::{
     Claimant, Hierarchies, SavedCgroup, remove_marked, remove_planned, remove_saved,
@@ -18,20 +18,26 @@ use crate::sys::process;
 /// How long a killed init may take to die.
 const DYING: Duration = Duration::from_secs(10);
 
-/// Deletes a container; with `force` also a running one, and an unknown one is no error.
+/// Deletes a container; with `force` also a running one, and an unknown one is no error. Gives
+/// what its hooks failed at: that changes nothing any more.
 ///
 /// # Errors
 /// Why not.
-pub fn delete(context: &Context, id: &str, force: bool) -> Result<()> {
+pub fn delete(context: &Context, id: &str, force: bool) -> Result<Vec<String>> {
     perform(context, id, force, None)
 }
 
-fn perform(context: &Context, id: &str, force: bool, expected: Option<&Record>) -> Result<()> {
+fn perform(
+    context: &Context,
+    id: &str,
+    force: bool,
+    expected: Option<&Record>,
+) -> Result<Vec<String>> {
     let doing = format!("delete `{id}`");
     let (id, store) = super::find(context, &doing, id)?;
     let entry = match store.lock(&id) {
         Ok(entry) => entry,
-        Err(StoreError::DoesNotExist { .. }) if force => return Ok(()),
+        Err(StoreError::DoesNotExist { .. }) if force => return Ok(Vec::new()),
         Err(error) => return Err(super::stored(&doing, &error)),
     };
     let record = match entry.read_state() {
@@ -43,7 +49,7 @@ fn perform(context: &Context, id: &str, force: bool, expected: Option<&Record>) 
     let another =
         |expected: &Record| record.as_ref().is_some_and(|found| found.process != expected.process);
     if expected.is_some_and(another) {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let status = entry.status(record.as_ref());
     // A created container has run nothing yet: to delete it is to cancel it, as runc does.
@@ -57,24 +63,30 @@ fn perform(context: &Context, id: &str, force: bool, expected: Option<&Record>) 
     let (level, digest) = record.as_ref().map_or(("", ""), |r| (&r.level, &r.plan_digest));
     record::plain(EventKind::Deleted, &id, level, digest);
     let complete = record.as_ref().is_some_and(|record| record.phase == Phase::Created);
+    let last_plan = hooks::last_plan(&entry, record.as_ref());
     entry.remove().map_err(|error| super::stored(&doing, &error))?;
+    let warnings = match (&record, last_plan) {
+        (Some(record), Ok(Some(plan))) => hooks::poststop(&plan, record),
+        (_, Ok(_)) => Vec::new(),
+        (_, Err(warning)) => vec![warning],
+    };
     if !complete {
         // It may have taken a range that no record tells of.
         let ranges = Ranges::open(Path::new(RANGES));
         let freed = ranges.and_then(|ranges| ranges.reclaim());
         freed.map_err(|error| OpsError::because(doing, &error))?;
     }
-    Ok(())
+    Ok(warnings)
 }
 
 /// Deletes a container whose program has ended, if nobody else did, and if the id has not been
 /// given to another one meanwhile.
-pub(super) fn after_run(context: &Context, id: &str, expected: &Record) -> Result<()> {
+pub(super) fn after_run(context: &Context, id: &str, expected: &Record) -> Result<Vec<String>> {
     perform(context, id, true, Some(expected))
 }
 
 /// Kills init and waits until it is gone: with it goes every process of its pid namespace.
-fn kill_init(doing: &str, record: Option<&Record>) -> Result<()> {
+pub(super) fn kill_init(doing: &str, record: Option<&Record>) -> Result<()> {
     let Some(process) = record.and_then(|record| record.process) else { return Ok(()) };
     let opened = process
         .open()

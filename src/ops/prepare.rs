@@ -11,7 +11,7 @@ use super::{Context, OpsError, Result, filter};
 use crate::audit::DEFAULT_FILE;
 use crate::cgroup::Hierarchies;
 use crate::host::bundle::Bundle;
-use crate::host::{namespaces, policy_file, probe, sources};
+use crate::host::{hooks, namespaces, policy_file, probe, sources};
 use crate::plan::action::{IdMapping, Namespace};
 use crate::plan::build::{self, Inputs};
 use crate::plan::cgroup::{self, CgroupPlan, CgroupRequest, StandardDevices};
@@ -122,9 +122,10 @@ fn host_view(
     let ours = [own(super::POLICY_FILE), own(super::RANGES), own(DEFAULT_FILE)];
     let root = std::fs::canonicalize(&context.root).unwrap_or_else(|_| context.root.clone());
     let protected = ours.into_iter().flatten().chain([root]).collect();
+    let hooks = hooks::found(&spec, bundle, Path::new(facts.rootfs.path.as_str()));
     let namespaces = namespaces::found(facts);
     let pod = pod_view(facts);
-    (spec, HostView { namespaces, pod, kernel_sources, protected, ..HostView::default() })
+    (spec, HostView { namespaces, pod, kernel_sources, hooks, protected, ..HostView::default() })
 }
 
 /// Whom exceptions are asked for, and on which day; where there is none, nobody asks.

@@ -105,6 +105,13 @@ pub(super) fn refused(id: &ContainerId, error: &OpsError) {
     append(&Event { reason: Some(error.message.clone()), ..blank(kind, id) });
 }
 
+/// Something went wrong that changed nothing for the container.
+pub(super) fn warned(id: &ContainerId, plan: &LaunchPlan, digest: &str, what: &str) {
+    let mut event = of_plan(EventKind::Failed, id, plan, digest);
+    event.reason = Some(what.to_owned());
+    append(&event);
+}
+
 /// A launch failed.
 pub(super) fn failed(id: &ContainerId, plan: &LaunchPlan, digest: &str, error: &OpsError) {
     let mut event = of_plan(EventKind::Failed, id, plan, digest);

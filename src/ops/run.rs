@@ -4,9 +4,10 @@ use std::os::fd::AsFd;
 
 use super::create::{self, Made, Way, launch_error};
 use super::relay::Relay;
-use super::{Context, CreateRequest, OpsError, Result, attend, record, signals};
+use super::{Context, CreateRequest, OpsError, Result, attend, hooks, record, signals};
 use crate::audit::EventKind;
-use crate::engine;
+use crate::engine::{self, Launched};
+use crate::store::Record;
 use crate::sys::process;
 
 /// What `run` is asked for beyond `create`.
@@ -20,11 +21,20 @@ pub struct RunRequest {
     pub keep: bool,
 }
 
-/// Runs a container; gives the exit status of its program (0 when detached).
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// The exit status of its program, as a shell shows it; 0 when detached.
+    pub status: u8,
+    /// What went wrong afterwards, and changed nothing.
+    pub warnings: Vec<String>,
+}
+
+/// Runs a container.
 ///
 /// # Errors
 /// Why it did not start; nothing is left behind.
-pub fn run(context: &Context, request: &RunRequest) -> Result<u8> {
+pub fn run(context: &Context, request: &RunRequest) -> Result<Ran> {
     let doing = format!("run `{}`", request.create.id);
     // Before there is a process that a signal could be meant for.
     let signals = signals::take().map_err(|error| OpsError::because(doing.as_str(), &error))?;
@@ -33,8 +43,8 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<u8> {
     let terminal = match made.relay.take().map(Relay::receive).transpose() {
         Ok(terminal) => terminal,
         Err(error) => {
-            clean_up(&doing, made)?;
-            return Err(OpsError::failed(doing, format!("receive the terminal: {error:?}")));
+            let what = format!("receive the terminal: {error:?}");
+            return Err(made.take_back(OpsError::failed(doing, what)));
         }
     };
     let mut attendant = attend::attendant(&made.prepared.plan, &made.record);
@@ -42,46 +52,63 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<u8> {
     drop(attendant);
     if let Err(error) = started {
         let error = launch_error(&doing, &error);
-        let id = made.entry.id().clone();
-        record::failed(&id, &made.prepared.plan, &made.prepared.digest, &error);
-        clean_up(&doing, made)?;
-        return Err(error);
-    }
-    let (id, plan) = (made.entry.id(), &made.prepared.plan);
-    record::event(EventKind::Started, id, plan, &made.prepared.digest);
-    if request.detach {
-        return Ok(0);
+        let id = made.entry.id();
+        record::failed(id, &made.prepared.plan, &made.prepared.digest, &error);
+        return Err(made.take_back(error));
     }
     let Made { prepared, entry, launched, record, .. } = made;
+    record::event(EventKind::Started, entry.id(), &prepared.plan, &prepared.digest);
     // While the program runs, other commands may work on the container.
     drop(entry);
+    let gone = |error| take_back(context, request, &launched, &record, error);
+    if let Err(error) = hooks::poststart(&prepared.plan, &record) {
+        let error = launch_error(&doing, &error);
+        record::failed(&record.id, &prepared.plan, &prepared.digest, &error);
+        return Err(gone(error));
+    }
+    drop(prepared);
+    if request.detach {
+        return Ok(Ran { status: 0, warnings: Vec::new() });
+    }
     let (init, pid) = (launched.process.as_fd(), launched.pid);
     let waited = match terminal {
         Some(terminal) => terminal.carry(&signals, init, pid),
         None => signals.wait_forwarding(init, pid),
     };
-    if waited.is_err() {
+    let ended = waited.map_err(|error| {
         // Nobody would see it through.
-        let _ = process::signal(launched.process.as_fd(), libc::SIGKILL);
-        let _ = process::wait_for(pid);
+        gone(OpsError::failed(doing.as_str(), format!("wait for init: {error:?}")))
+    })?;
+    let status = ended.status();
+    if request.keep {
+        return Ok(Ran { status, warnings: Vec::new() });
     }
-    if !request.keep {
-        drop(prepared);
-        // The program's status is the answer; what could not be removed is for `delete`.
-        if let Err(error) = super::delete::after_run(context, &request.create.id, &record) {
+    // The program's status is the answer; what could not be removed is for `delete`.
+    let warnings = match super::delete::after_run(context, &request.create.id, &record) {
+        Ok(warnings) => warnings,
+        Err(error) => {
             tracing::debug!("{error}");
+            Vec::new()
         }
-    }
-    let ended = waited
-        .map_err(|error| OpsError::failed(doing.as_str(), format!("wait for init: {error:?}")))?;
-    Ok(ended.status())
+    };
+    Ok(Ran { status, warnings })
 }
 
-/// Takes back a container whose program could not be started.
-fn clean_up(doing: &str, made: Made) -> Result<()> {
-    let _ = process::signal(made.launched.process.as_fd(), libc::SIGKILL);
-    let _ = process::wait_for(made.launched.pid);
-    made.launched.take_back_mount_points();
-    super::delete::remove_resources(doing, &made.entry, Some(&made.record))?;
-    made.entry.remove().map_err(|error| super::stored(doing, &error))
+/// Ends a container that runs and must not, because of `error`.
+fn take_back(
+    context: &Context,
+    request: &RunRequest,
+    launched: &Launched,
+    record: &Record,
+    error: OpsError,
+) -> OpsError {
+    let _ = process::signal(launched.process.as_fd(), libc::SIGKILL);
+    let _ = process::wait_for(launched.pid);
+    launched.take_back_mount_points();
+    match super::delete::after_run(context, &request.create.id, record) {
+        Ok(warnings) => {
+            warnings.into_iter().fold(error, |error, warning| error.fact("warning", warning))
+        }
+        Err(left) => error.fact("left", left.message),
+    }
 }

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use super::create::launch_error;
-use super::{Context, OpsError, Result, attend, group, record};
+use super::{Context, OpsError, Result, attend, group, hooks, record};
 use crate::audit::EventKind;
 use crate::engine::{self, Waiting};
 use crate::plan::LaunchPlan;
@@ -48,5 +48,14 @@ pub fn start(context: &Context, id: &str) -> Result<()> {
     let init = Waiting { socket: socket.as_fd(), pid: id_of.pid(), process: process.as_fd() };
     engine::start(init, &plan, attendant.as_mut()).map_err(|error| launch_error(&doing, &error))?;
     record::event(EventKind::Started, &id, &plan, &record.plan_digest);
-    Ok(())
+    // Hooks may use commands on the container.
+    drop(entry);
+    hooks::poststart(&plan, &record).map_err(|error| {
+        let error = launch_error(&doing, &error);
+        record::failed(&id, &plan, &record.plan_digest, &error);
+        match super::delete::kill_init(&doing, Some(&record)) {
+            Ok(()) => error.fact("undone", "the program was killed"),
+            Err(left) => error.fact("left", left.message),
+        }
+    })
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cgroup::CgroupPlan;
 use super::cpus::CpuSet;
+use super::hooks::Hook;
 use super::listener::Listener;
 use super::mount::{DeviceNode, Filesystem, FsOption, MountAttributes};
 use super::task::{IoPriority, MemoryPolicy, Scheduler};
@@ -118,7 +119,16 @@ pub enum Action {
     /// Enters the mount namespace of the new process.
     EnterMounts,
     /// Attaches the new root over the old one.
-    AttachRoot,
+    AttachRoot {
+        /// Where hooks expect it on the host's tree; the top of that without hooks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        over: Option<HostPath>,
+    },
+    /// Runs a program of the host, or of the image, that the bundle names.
+    RunHook {
+        /// Which, and how.
+        hook: Box<Hook>,
+    },
     /// Attaches a mount inside the new root.
     Attach {
         /// Which mount.

@@ -25,7 +25,7 @@ pub fn text(plan: &LaunchPlan, digest: &str) -> String {
     for (id, step) in plan.numbered() {
         let _ = writeln!(
             out,
-            "{id:>4}  {:<10}  {:<26} {}\n{:>19}{}",
+            "{id:>4}  {:<11}  {:<26} {}\n{:>20}{}",
             track(step.track),
             step.action.name(),
             step.action.object(),
@@ -42,6 +42,8 @@ fn track(track: Track) -> &'static str {
         Track::Supervisor => "supervisor",
         Track::Init => "init",
         Track::Starter => "starter",
+        Track::AfterStart => "after start",
+        Track::AfterEnd => "after end",
     }
 }
 

@@ -12,6 +12,7 @@ pub mod exec;
 pub mod explain;
 pub mod facts;
 pub mod gates;
+pub mod hooks;
 pub mod listener;
 pub mod mount;
 mod mounts;

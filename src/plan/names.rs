@@ -29,7 +29,8 @@ impl Action {
             Self::BuildMount { .. } => "mount.build",
             Self::FetchMount { .. } => "mount.fetch",
             Self::EnterMounts => "ns.enter-mounts",
-            Self::AttachRoot => "rootfs.attach",
+            Self::AttachRoot { .. } => "rootfs.attach",
+            Self::RunHook { .. } => "hook.run",
             Self::Attach { .. } => "mount.attach",
             Self::MoveNetDevice { .. } => "net.move-device",
             Self::MakeDevice { .. } => "rootfs.make-device",
@@ -107,6 +108,10 @@ impl Action {
             | Self::MakeDirectory { at }
             | Self::Mask { at }
             | Self::MakeReadonly { at } => at.to_string(),
+            Self::AttachRoot { over } => {
+                over.as_ref().map_or_else(String::new, |over| format!("at {over}"))
+            }
+            Self::RunHook { hook } => format!("{hook} {}", hook.path),
             Self::OpenNamespace { kind, path } => format!("{} at {path}", kind.word()),
             Self::Spawn { namespaces }
             | Self::NewNamespaces { kinds: namespaces }
@@ -181,7 +186,6 @@ impl Action {
             | Self::JoinGroups
             | Self::HandOverTerminal
             | Self::EnterMounts
-            | Self::AttachRoot
             | Self::EnterNetworkAndIpc
             | Self::KeepSysctl
             | Self::Pivot

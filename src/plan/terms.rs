@@ -16,6 +16,10 @@ pub enum Track {
     Init,
     /// Whoever lets the new process go on: the caller itself, or the `start` command.
     Starter,
+    /// The command that started it, once the program runs.
+    AfterStart,
+    /// The command that ends it, once it is gone.
+    AfterEnd,
 }
 
 /// A point that one track waits at until the other has reached it.

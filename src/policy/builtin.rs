@@ -279,6 +279,18 @@ pub const CONTROLS: &[Control] = &[
         value: Refuse,
         reason: "a network device that a container takes is gone from the host, with all that used it",
     },
+    Control {
+        id: RuleId("hooks.trusted-only"),
+        line: 167,
+        value: Refuse,
+        reason: "who can change a hook's program decides what is run with the rights of root outside",
+    },
+    Control {
+        id: RuleId("hooks.allowed-only"),
+        line: 171,
+        value: Refuse,
+        reason: "a hook is run with the rights of root outside, with arguments of the bundle's",
+    },
 ];
 
 #[cfg(test)]

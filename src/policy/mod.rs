@@ -8,6 +8,7 @@ mod builtin;
 mod case;
 mod exception;
 mod exec;
+mod hooks_table;
 mod host_table;
 mod parse;
 pub mod pods;
@@ -22,6 +23,7 @@ pub use builtin::CONTROLS;
 pub use case::Case;
 pub use exception::{Exception, Subject, WAIVABLE, WIDENED, Waived};
 pub use exec::{Allow, ExecPolicy, judge_process};
+pub use hooks_table::HooksTable;
 pub use host_table::HostTable;
 pub use parse::{PolicyError, parse};
 pub use seccomp::SeccompPolicy;
@@ -112,6 +114,8 @@ pub struct Policy {
     pub exceptions: Vec<Exception>,
     /// What may be started in a container that runs.
     pub exec: ExecPolicy,
+    /// Which hooks are run.
+    pub hooks: HooksTable,
 }
 
 impl Default for Policy {
@@ -123,6 +127,7 @@ impl Default for Policy {
             seccomp: SeccompPolicy::default(),
             exceptions: Vec::new(),
             exec: ExecPolicy::default(),
+            hooks: HooksTable::default(),
         }
     }
 }

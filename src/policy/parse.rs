@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::exec::{self, ExecPolicy};
-use super::{Exception, HostTable, Level, Policy, SeccompPolicy};
+use super::{Exception, HooksTable, HostTable, Level, Policy, SeccompPolicy};
 
 /// Why a policy file is not one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +31,8 @@ struct Document {
     #[serde(default)]
     seccomp: SeccompPolicy,
     exec: Option<Spanned<exec::Table>>,
+    #[serde(default)]
+    hooks: HooksTable,
     #[serde(default)]
     exception: Vec<Spanned<Exception>>,
 }
@@ -77,6 +79,7 @@ pub fn parse(file: &str, text: &str) -> Result<Policy, PolicyError> {
         source: file.to_owned(),
         host: document.host,
         seccomp: document.seccomp,
+        hooks: document.hooks,
         exceptions,
         exec,
     })

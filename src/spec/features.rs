@@ -100,13 +100,17 @@ pub const SECCOMP_FLAGS: &[&str] = &[
     "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
 ];
 
+/// Points of a container's life at which hooks are run.
+pub const HOOKS: &[&str] =
+    &["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+
 /// The document.
 #[must_use]
 pub fn document() -> Value {
     json!({
         "ociVersionMin": OCI_VERSION_MIN,
         "ociVersionMax": OCI_VERSION_MAX,
-        "hooks": [],
+        "hooks": HOOKS,
         "mountOptions": mount_options::words().collect::<Vec<_>>(),
         "linux": {
             "namespaces": NAMESPACES,

@@ -179,15 +179,13 @@ const ID_MAPPINGS: Shape = Shape::List(&Shape::Object(&[
     scalar("size").required(),
 ]));
 
-const NO_HOOKS: &str = "casemate runs no hooks yet";
-
 const HOOKS: Shape = Shape::Object(&[
-    not_applied("prestart", HOOK_LIST, NO_HOOKS),
-    not_applied("createRuntime", HOOK_LIST, NO_HOOKS),
-    not_applied("createContainer", HOOK_LIST, NO_HOOKS),
-    not_applied("startContainer", HOOK_LIST, NO_HOOKS),
-    not_applied("poststart", HOOK_LIST, NO_HOOKS),
-    not_applied("poststop", HOOK_LIST, NO_HOOKS),
+    applied("prestart", HOOK_LIST),
+    applied("createRuntime", HOOK_LIST),
+    applied("createContainer", HOOK_LIST),
+    applied("startContainer", HOOK_LIST),
+    applied("poststart", HOOK_LIST),
+    applied("poststop", HOOK_LIST),
 ]);
 
 const HOOK_LIST: Shape = Shape::List(&Shape::Object(&[

@@ -48,11 +48,19 @@ pub struct Record {
     /// Whether its processes are in a pid namespace of others, and so outlive its init.
     #[serde(default)]
     pub shares_pids: bool,
+    /// Whether hooks are to be run once it is gone: they stand in the plan.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub has_poststop: bool,
     /// How far its creation came.
     pub phase: Phase,
     /// The limits in force, once an update has changed those of the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<CgroupPlan>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// How far a creation came.

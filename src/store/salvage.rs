@@ -27,6 +27,7 @@ pub(super) fn salvage(bytes: &[u8], id: &ContainerId) -> Option<Record> {
         cgroup: field(record, "cgroup").unwrap_or_default(),
         range: field(record, "range"),
         shares_pids: field(record, "shares_pids").unwrap_or_default(),
+        has_poststop: field(record, "has_poststop").unwrap_or_default(),
         phase: Phase::Creating,
         limits: None,
     })

@@ -57,6 +57,7 @@ fn record(name: &str) -> Record {
         cgroup: serde_json::json!({"path": "/x", "driver": "cgroupfs"}),
         range: ranges::Range::from_base(524_288),
         shares_pids: false,
+        has_poststop: true,
         phase: Phase::Created,
         limits: None,
     }

@@ -275,6 +275,12 @@ pub fn signal(process: BorrowedFd<'_>, signal: i32) -> Result<()> {
     check(ret).map(drop)
 }
 
+/// Kills every process of the group `group` that may be. Allocates nothing.
+pub fn kill_group(group: i32) {
+    // SAFETY: two integers.
+    unsafe { libc::kill(group.saturating_neg(), libc::SIGKILL) };
+}
+
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {

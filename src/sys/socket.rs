@@ -93,8 +93,8 @@ pub fn receive_maybe_fd(
     let flags = RecvFlags::CMSG_CLOEXEC;
     let got = loop {
         match rustix::net::recvmsg(socket, &mut data, &mut control, flags) {
-            Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::CONNRESET) => return Ok((0, None)),
+            // As for `receive`: the last words of a peer that ended are still to come.
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNRESET) => {}
             other => break other.map_err(errno)?,
         }
     };

@@ -71,7 +71,7 @@ impl<'plan> Supervisor<'plan> {
             last_words(&child)
         });
         match report {
-            Some(failure) => LaunchError::reported(self.plan, failure),
+            Some(failure) => LaunchError::reported(self.plan, failure, ""),
             None => LaunchError::step(id, step, cause),
         }
     }
@@ -231,7 +231,7 @@ fn last_words(child: &Entered) -> Option<wire::Failure> {
             // It only noticed that the launch is off.
             Message::Failed(failure) if failure.errno == Errno::EPIPE => {}
             Message::Failed(failure) => return Some(failure),
-            Message::Opened(_) => {}
+            Message::Opened(_) | Message::HookEnded(..) | Message::Output => {}
             Message::Gone => break,
         }
     }

@@ -14,6 +14,7 @@ use crate::engine::{chain, spawn};
 use crate::host::boxes;
 use crate::plan::action::{ClockOffsets, IdMapping, MountPoint};
 use crate::plan::cgroup::CgroupPlan;
+use crate::plan::hooks::Stage;
 use crate::plan::text::{HostPath, RootedPath};
 use crate::plan::{Gate, IdMap, Namespace, Slot};
 use crate::policy::Level;
@@ -152,6 +153,9 @@ impl Supervisor<'_> {
         let mut plan =
             InitPlan::new(self.plan, theirs.as_fd(), start, &self.namespaces, self.request.into());
         plan.umask = self.umask;
+        if !plan.hooks.is_empty() {
+            plan.hook_state = self.request.state.around_pid(Stage::StartContainer.status());
+        }
         let leaf = self.cgroup.as_ref().map(Cgroup::leaf_fd);
         let flags = kinds.iter().fold(0, |flags, kind| flags | kind.flag());
         let spawned = spawn::init(&plan, &ours, flags, leaf);
@@ -197,7 +201,9 @@ impl Supervisor<'_> {
     pub(super) fn await_gate(&mut self, gate: Gate) -> Result<(), Cause> {
         match wire::hear(self.child()?.socket.as_fd())? {
             Message::Opened(opened) if opened == gate => {}
-            Message::Opened(_) => return Err(Errno::EPROTO.into()),
+            Message::Opened(_) | Message::HookEnded(..) | Message::Output => {
+                return Err(Errno::EPROTO.into());
+            }
             Message::Failed(failure) => {
                 self.reported = Some(failure);
                 return Err(failure.errno.into());

@@ -2,15 +2,15 @@
 
 use std::os::fd::AsFd;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
-use super::{Supervisor, open_path, write_file};
+use super::{Supervisor, write_file};
 use crate::engine::cause::Cause;
 use crate::engine::home::Home;
 use crate::engine::steps::netdev;
 use crate::engine::terminal::Terminal;
 use crate::engine::{prepare, program, protect};
-use crate::plan::text::{RootedPath, Text};
+use crate::plan::text::{HostPath, RootedPath, Text};
 use crate::plan::{IdMap, Namespace};
 use crate::store::ranges::Range;
 use crate::sys::{Errno, fd, mount, ns};
@@ -37,9 +37,13 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    pub(super) fn attach_root(&mut self) -> Result<(), Cause> {
-        let top = open_path(c"/", OFlags::PATH | OFlags::DIRECTORY)?;
-        Ok(mount::attach(self.root()?, top.as_fd())?)
+    pub(super) fn attach_root(&mut self, over: Option<&HostPath>) -> Result<(), Cause> {
+        let over = over.map_or(c"/", HostPath::as_c_str);
+        // The path was followed when it was judged: a link that stands there now is a race.
+        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let place = fd::open_resolved(rustix::fs::CWD, over, flags, resolve)?;
+        Ok(mount::attach(self.root()?, place.as_fd())?)
     }
 
     pub(super) fn enter_network_and_ipc(&mut self) -> Result<(), Cause> {

@@ -1,6 +1,7 @@
 //! The step loop of the parent: everything that is done with the outer credentials.
 
 mod birth;
+mod hooks;
 mod inside;
 mod mounts;
 
@@ -57,6 +58,8 @@ pub(super) struct Supervisor<'plan> {
     net_devices: Vec<netdev::Moved>,
     /// This process's own time namespace, while its children get another one.
     own_time: Option<OwnedFd>,
+    /// Whether a hook was begun.
+    hooks_begun: bool,
     /// What init reported when it was heard in passing.
     reported: Option<wire::Failure>,
 }
@@ -92,6 +95,7 @@ impl<'plan> Supervisor<'plan> {
             made_places: Vec::new(),
             net_devices: Vec::new(),
             own_time: None,
+            hooks_begun: false,
             reported: None,
         }
     }
@@ -131,7 +135,11 @@ impl<'plan> Supervisor<'plan> {
     fn fail(&mut self, id: StepId, step: &'plan Step, cause: Cause) -> LaunchError {
         let (id, step, cause) = self.blame(id, step, cause);
         self.undo();
-        LaunchError::step(id, step, cause)
+        let mut error = LaunchError::step(id, step, cause);
+        if let LaunchError::Step(failure) = &mut error {
+            failure.hooks_begun |= self.hooks_begun;
+        }
+        error
     }
 
     /// When init has failed, the step at which the supervisor noticed is not the one to name.
@@ -206,7 +214,8 @@ impl<'plan> Supervisor<'plan> {
             }
             Action::FetchMount { slot } => self.fetch(*slot),
             Action::EnterMounts => self.enter_mounts(),
-            Action::AttachRoot => self.attach_root(),
+            Action::AttachRoot { over } => self.attach_root(over.as_ref()),
+            Action::RunHook { hook } => self.run_hook(hook),
             Action::Attach { slot, at, place } => self.attach(*slot, at, *place),
             Action::MoveNetDevice { host, inside } => self.move_net_device(host, inside),
             Action::MakeDevice { node, on_disk } => self.make_device(node, *on_disk),
@@ -318,7 +327,7 @@ fn last_words(child: &Child) -> Option<wire::Failure> {
             // It only noticed that the launch is off.
             Message::Failed(failure) if failure.errno == Errno::EPIPE => {}
             Message::Failed(failure) => return Some(failure),
-            Message::Opened(_) => {}
+            Message::Opened(_) | Message::HookEnded(..) | Message::Output => {}
             Message::Gone => break,
         }
     }
@@ -345,4 +354,13 @@ fn write_file(dir: BorrowedFd<'_>, name: &std::ffi::CStr, value: &[u8]) -> Resul
     let to_errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
     let file = fd::open_beneath(dir, name, OFlags::WRONLY)?;
     rustix::io::write(&file, value).map(drop).map_err(|error| to_errno(error).into())
+}
+
+fn read_file(dir: BorrowedFd<'_>, name: &std::ffi::CStr) -> Result<String, Errno> {
+    use std::io::Read;
+    let mut text = String::new();
+    std::fs::File::from(fd::open_beneath(dir, name, OFlags::RDONLY)?)
+        .read_to_string(&mut text)
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))?;
+    Ok(text)
 }

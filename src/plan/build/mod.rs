@@ -4,6 +4,7 @@
 //! the design: what is prepared, what init does until it is ready, what the supervisor does
 //! beside it, and what init does after `start`.
 
+mod hooks;
 mod ids;
 mod init;
 mod prepare;
@@ -16,6 +17,7 @@ use self::ids::UserNamespace;
 use super::action::{Action, Gate, IdMap, Namespace, Slot, Track};
 use super::cgroup::CgroupPlan;
 use super::facts::KernelFacts;
+use super::hooks::Stage;
 use super::listener::Listener;
 use super::mount::{Filesystem, MountAttributes};
 use super::mounts::{self, Setting, Wanted};
@@ -230,6 +232,8 @@ impl<'a> Builder<'a> {
         let who = (self.process, self.spec.linux().as_ref());
         let last = process::last_steps(who, &program, sets, limits, filter);
         self.builtin(Track::Init, Action::AwaitStart, "created, not started");
+        // Before init enters a pod's user namespace: until then its neighbours cannot touch it.
+        self.hooks(Track::Init, &[Stage::StartContainer]);
         self.join_pod();
         for (action, pointer) in last {
             self.last(action, pointer);
@@ -237,6 +241,8 @@ impl<'a> Builder<'a> {
         if let Some(to) = self.inputs.listener.take() {
             self.hand_over(to);
         }
+        self.hooks(Track::AfterStart, &[Stage::Poststart]);
+        self.hooks(Track::AfterEnd, &[Stage::Poststop]);
         if !self.errors.is_empty() {
             return Err(self.errors);
         }

@@ -48,7 +48,13 @@ impl Builder<'_> {
             .into_iter()
             .filter(|kind| self.has_new(*kind) || *kind == Namespace::Mount)
             .collect();
-        let hides = self.joined.contains(&Namespace::Pid) && self.user == UserNamespace::OfPod;
+        let seen = self.joined.contains(&Namespace::Pid) && self.user == UserNamespace::OfPod;
+        let hides = seen && !self.has_early_hooks();
+        if seen && !hides {
+            let why = "/hooks: a hook needs the host's mounts, so neighbours in the pod's pid \
+                       namespace can read the host's mount table until it has run";
+            self.inputs.notes.push(why.to_owned());
+        }
         if hides {
             let why = "neighbours that see the new process see no mount or device of the host";
             self.builtin(track, Action::EnterPod, why);

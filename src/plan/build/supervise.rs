@@ -5,6 +5,7 @@ use super::init::OwnMounts;
 use super::{Builder, plain};
 use crate::plan::action::{Action, Gate, Limit, Namespace, Place, Slot, Track};
 use crate::plan::facts::{FoundNamespace, NamespaceFacts, RootfsKind};
+use crate::plan::hooks::Stage;
 use crate::plan::mount::{Filesystem, MountAttributes};
 use crate::plan::mounts::Wanted;
 use crate::plan::mounts::ground::{self, Ground};
@@ -51,7 +52,9 @@ impl Builder<'_> {
             self.builtin(track, Action::KeepSysctl, "before /proc/sys is read-only");
         }
         self.builtin(track, Action::EnterMounts, "to attach what was built");
-        self.builtin(track, Action::AttachRoot, "the new root");
+        let hooked = self.has_early_hooks();
+        let over = hooked.then(|| self.inputs.facts.rootfs.path.clone());
+        self.builtin(track, Action::AttachRoot { over }, "the new root");
         let (late, early): (Vec<_>, Vec<_>) = attached.into_iter().partition(|mount| mount.late);
         early.into_iter().for_each(|mount| self.attach(mount));
         self.devices(Track::Supervisor);
@@ -61,10 +64,11 @@ impl Builder<'_> {
         let (covers, late_covers): (Vec<_>, Vec<_>) =
             self.covers().into_iter().partition(|(action, _)| is_in_proc(action));
         covers.into_iter().for_each(|(action, origin)| self.push(track, action, origin));
-        self.asked(track, Action::CheckProgram, "/process/args");
-        // Here, because taking the host's mounts away takes as long as init needs for its
-        // namespaces. What comes later is attached by descriptors of the new root.
-        self.builtin(track, Action::Pivot, "the host's files are gone from inside");
+        if !hooked {
+            // Here, because taking the host's mounts away takes as long as init needs for its
+            // namespaces. What comes later is attached by descriptors of the new root.
+            self.pivot();
+        }
         self.limits(raised);
         let made = "init has its network, IPC and UTS namespaces";
         self.builtin(track, Action::Await { gate: Gate::Namespaces }, made);
@@ -78,14 +82,36 @@ impl Builder<'_> {
         }
         self.terminal();
         late_covers.into_iter().for_each(|(action, origin)| self.push(track, action, origin));
-        let [_, propagation] = self.root_propagation();
-        if propagation != 0 {
-            let action = Action::SetRootPropagation { propagation };
-            self.asked(track, action, "/linux/rootfsPropagation");
+        if !hooked {
+            self.propagate_root();
         }
         self.builtin(track, Action::ComeHome, "the rest is done outside");
         self.net_devices();
         self.builtin(track, Action::Await { gate: Gate::Ready }, "init waits for start");
+        if hooked {
+            // Everything exists, and nothing of the image has run.
+            let stages = [Stage::Prestart, Stage::CreateRuntime, Stage::CreateContainer];
+            self.hooks(track, &stages);
+            self.builtin(track, Action::EnterMounts, "hooks have seen the host's files");
+            self.pivot();
+            self.propagate_root();
+            self.builtin(track, Action::ComeHome, "the rest is done outside");
+        }
+    }
+
+    /// After the pivot: the kernel refuses one onto a mount that is shared.
+    fn propagate_root(&mut self) {
+        let [_, propagation] = self.root_propagation();
+        if propagation != 0 {
+            let action = Action::SetRootPropagation { propagation };
+            self.asked(Track::Supervisor, action, "/linux/rootfsPropagation");
+        }
+    }
+
+    fn pivot(&mut self) {
+        let track = Track::Supervisor;
+        self.asked(track, Action::CheckProgram, "/process/args");
+        self.builtin(track, Action::Pivot, "the host's files are gone from inside");
     }
 
     /// What only the supervisor may do to init.

@@ -83,7 +83,8 @@ fn fate(action: &Action) -> Fate {
         | Action::BuildMount { .. }
         | Action::FetchMount { .. }
         | Action::EnterMounts
-        | Action::AttachRoot
+        | Action::AttachRoot { .. }
+        | Action::RunHook { .. }
         | Action::Attach { .. }
         | Action::EnterNetworkAndIpc
         | Action::KeepSysctl

@@ -1,6 +1,7 @@
 //! The rules, by subject. Each is named after its control.
 
 mod devices;
+mod hooks;
 mod kernel;
 mod mounts;
 mod namespaces;
@@ -23,6 +24,8 @@ pub struct HostView {
     pub pod: Option<PodView>,
     /// Indexes of mounts whose source is one of the kernel's file systems.
     pub kernel_sources: Vec<usize>,
+    /// What the hooks of the host lead to.
+    pub hooks: Vec<FoundHook>,
     /// Directories that decide about containers: the policy's, the state's, the records'.
     pub protected: Vec<PathBuf>,
 }
@@ -59,6 +62,17 @@ pub enum Found {
     Wrong(String),
 }
 
+/// What a hook of the host leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundHook {
+    /// Its address in config.json.
+    pub pointer: String,
+    /// Its program's real path.
+    pub program: String,
+    /// Why others than root could decide what is run: a clause.
+    pub untrusted: Option<String>,
+}
+
 /// A live container whose ids are shared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodView {
@@ -92,4 +106,5 @@ pub fn apply_all(case: &mut Case<'_>) {
     task::apply(case);
     network::apply(case);
     crate::policy::seccomp::apply(case);
+    hooks::apply(case);
 }

@@ -16,6 +16,9 @@ const WHOLLY_APPLIED: &[(&str, &[u8])] = captured![
     "cri-pod-default-sandbox",
     "cri-pod-userns-sandbox",
     "ctr-default",
+    "docker-default",
+    "docker-init",
+    "docker-no-net",
     "podman-5-default",
     "podman-default",
     "podman-hostns",
@@ -28,9 +31,6 @@ const WHOLLY_APPLIED: &[(&str, &[u8])] = captured![
     "podman-volume",
 ];
 
-/// Docker sets the network of a container up from a hook of that kind.
-const WITH_PRESTART: &[(&str, &[u8])] = captured!["docker-default", "docker-init", "docker-no-net"];
-
 #[test]
 fn what_engines_write_is_read_and_wholly_applied() {
     for (name, bytes) in WHOLLY_APPLIED {
@@ -42,22 +42,10 @@ fn what_engines_write_is_read_and_wholly_applied() {
     }
 }
 
-#[test]
-fn a_hook_of_docker_is_the_only_thing_refused() {
-    for (name, bytes) in WITH_PRESTART {
-        let config = parse(bytes).unwrap();
-
-        let refused: Vec<_> = config.not_applied().iter().map(|n| n.at.as_str()).collect();
-        assert_eq!(refused, ["/hooks/prestart"], "{name}");
-        assert_eq!(check(config.spec()), [], "{name}");
-        assert_eq!(config.unknown(), [], "{name}");
-    }
-}
-
 /// Nothing that an engine wrote is lost between the bytes and the types.
 #[test]
 fn what_was_read_is_what_was_written() {
-    for (name, bytes) in WHOLLY_APPLIED.iter().chain(WITH_PRESTART) {
+    for (name, bytes) in WHOLLY_APPLIED {
         let written: Value = serde_json::from_slice(bytes).unwrap();
 
         let read = serde_json::to_value(parse(bytes).unwrap().spec()).unwrap();
