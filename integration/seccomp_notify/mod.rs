@@ -73,6 +73,30 @@ fn an_agent_answers_for_the_kernel_and_is_told_for_whom() {
     assert_eq!(told["state"]["pid"], told["pid"]);
 }
 
+/// Its answers are for the program: a hook of the image has nobody to ask.
+#[test]
+fn a_hook_of_the_image_is_refused_what_an_agent_would_be_asked() {
+    let bundle = Bundle::new();
+    let agent = Agent::new(bundle.dir(), full_disk);
+    let hook = json!([{"path": "/bin/sh", "args": ["sh", "-c", "mkdir /dev/shm/x 2>/dev/shm/said; true"]}]);
+    let bundle = bundle
+        .set("/hooks/startContainer", hook)
+        .set("/linux/seccomp", asking(&["mkdir"], agent.socket()))
+        .shell("cat /dev/shm/said; mkdir /tmp/x 2>&1");
+    let runtime = trusting(&bundle, agent.socket());
+
+    let ran = runtime.run(&bundle);
+
+    let said: Vec<_> = ran.stdout.lines().collect();
+    assert!(said[0].ends_with("Function not implemented"), "{ran:?}");
+    assert!(said[1].ends_with("No space left on device"), "{ran:?}");
+
+    // One that is not even allowed to become a program fails, and nobody waits for ever.
+    let bundle = bundle.set("/linux/seccomp", asking(&["execve"], agent.socket()));
+    let said = runtime.run(&bundle).failed(1);
+    assert!(said.contains("error running startContainer hook #0: function not impl"), "{said}");
+}
+
 #[test]
 fn the_start_command_hands_the_listener_over_too() {
     let bundle = Bundle::new();

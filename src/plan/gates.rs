@@ -36,7 +36,7 @@ pub fn simulate(steps: &[Step]) -> Result<(), PlanFault> {
     let of = |wanted: &dyn Fn(Track) -> bool| {
         steps.iter().filter(|step| wanted(step.track)).map(|step| &step.action).collect::<Vec<_>>()
     };
-    let outer = of(&|track| matches!(track, Track::Prepare | Track::Supervisor));
+    let outer = of(&|track| track != Track::Init);
     let inner = of(&|track| track == Track::Init);
     let (mut outer, mut inner) = (outer.into_iter().peekable(), inner.into_iter().peekable());
     let mut world = World::default();

@@ -64,3 +64,11 @@ pub fn knows_flags(flags: u32) -> Result<()> {
         Err(errno) => Err(errno),
     }
 }
+
+/// The flags of a filter, without those of a listener.
+#[must_use]
+pub fn without_listener(flags: u32) -> u32 {
+    const NEW_LISTENER: u32 = 1 << 3;
+    const WAIT_KILLABLE_RECV: u32 = 1 << 5;
+    flags & !(NEW_LISTENER | WAIT_KILLABLE_RECV)
+}

@@ -15,7 +15,7 @@ use crate::engine::steps::io;
 use crate::engine::wire::{self, Failure};
 use crate::plan::{Action, StepId};
 use crate::sys::process::{self, Ended};
-use crate::sys::{Errno, Result};
+use crate::sys::{Errno, Result, seccomp};
 
 /// Runs the hook of step `id`, and waits for its end. One that fails is the end of init.
 pub(in crate::engine) fn run(init: &mut Init<'_>, id: StepId) -> Result<()> {
@@ -73,8 +73,7 @@ pub(in crate::engine) fn become_hook(
     let plan = init.plan;
     let left = plan.steps.iter().skip_while(|(id, _)| *id <= hook.id);
     for (id, action) in left {
-        // Gates are between init and its starter. A filter that asks has nobody to ask here: what
-        // it would ask about, the kernel refuses.
+        // Gates are between init and its starter.
         let of_init = matches!(
             action,
             Action::RunHook { .. } | Action::Execute | Action::Open { .. } | Action::Await { .. }
@@ -87,6 +86,10 @@ pub(in crate::engine) fn become_hook(
             (hook.id, process::may_execute(hook.path))
         } else if **action == Action::CloseDescriptors {
             (*id, io::close_descriptors(0))
+        } else if matches!(action, Action::LoadFilter { .. }) {
+            // Without a listener: it would be this process's own, which cannot answer itself. What
+            // the filter would ask about, the kernel then refuses.
+            (*id, seccomp::install(&plan.filter, seccomp::without_listener(plan.filter_flags)))
         } else {
             (*id, init::take(init, *id, action))
         };
