@@ -175,7 +175,7 @@ fn perform(
 ) -> Result<Outcome, Cause> {
     match action {
         Action::Await { gate } => await_gate(talk, *gate),
-        Action::WatchInit => watch(init.pid),
+        Action::WatchInit => watch(init),
         Action::Open { .. } => wire::say_go(init.socket).map(|()| Outcome::Done).map_err(gone),
         Action::HandOver { .. } => hand_over(init, attendant),
         _ => Err(Errno::EOPNOTSUPP.into()),
@@ -198,11 +198,16 @@ fn await_gate(talk: &mut Talk<'_>, gate: Gate) -> Result<Outcome, Cause> {
 }
 
 /// Stops init wherever it waits, and has it go on to its next system call.
-fn watch(pid: i32) -> Result<Outcome, Cause> {
-    trace::seize(pid).map_err(|errno| {
+fn watch(init: Waiting<'_>) -> Result<Outcome, Cause> {
+    let pid = init.pid;
+    if let Err(errno) = trace::seize(pid) {
+        // What has ended cannot be traced either, and has said why it did.
+        if is_readable(init.process) {
+            return Ok(Outcome::Gone);
+        }
         let why = "trace it; does a debugger hold it, or does kernel.yama.ptrace_scope forbid it?";
-        Cause::with_detail(errno, why.to_owned())
-    })?;
+        return Err(Cause::with_detail(errno, why.to_owned()));
+    }
     trace::interrupt(pid)?;
     let deadline = Instant::now() + PATIENCE;
     match next_stop(pid, deadline)? {
@@ -324,8 +329,9 @@ fn ready(init: Waiting<'_>, attendant: &dyn Attendant, deadline: Instant) -> boo
     }
 }
 
-fn is_readable(socket: BorrowedFd<'_>) -> bool {
-    let mut events = [PollFd::new(&socket, PollFlags::IN)];
+/// Whether a socket has something to say, or a process has ended.
+fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    let mut events = [PollFd::new(&fd, PollFlags::IN)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     matches!(rustix::event::poll(&mut events, Some(&now)), Ok(ready) if ready > 0)
 }
