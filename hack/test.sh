@@ -95,7 +95,7 @@ debian() {
 # but the machine's control groups and its two processors are one.
 engines() {
 	need_packages podman conmon netavark aardvark-dns catatonit containerd \
-		containernetworking-plugins fuse-overlayfs iproute2 iptables &&
+		containernetworking-plugins curl fuse-overlayfs iproute2 iptables &&
 		cargo test --locked --test integration -- --ignored --test-threads 1 engines::
 }
 

@@ -119,6 +119,28 @@ fn containers_of_a_pod_share_ids_and_what_they_join() {
     assert!(said.contains(&base(pod.pid).to_string()) && said.ends_with("\n0\n"), "{said}");
 }
 
+/// `exec` of a line of shell.
+fn exec(pod: &Pod, bundle: &Bundle, line: &str) -> Ran {
+    pod.runtime.call(["exec", bundle.id(), "/bin/sh", "-c", line])
+}
+
+#[test]
+fn exec_into_a_member_enters_the_pods_box_before_start_too() {
+    let pod = Pod::of_kubernetes();
+    let map = "cat /proc/self/uid_map";
+    for kinds in [&SHARED[..], &["pid"]] {
+        let app = pod.member(kinds).args(["/bin/sleep", "600"]);
+        pod.runtime.create(&app).ok();
+
+        let before = exec(&pod, &app, map);
+        pod.runtime.start(&app).ok();
+
+        // Until then init is outside. Whoever cannot be sent into the box is not sent anywhere.
+        assert!(before.status != Some(0) || before.stdout == map_of(pod.pid), "{before:?}");
+        assert_eq!(exec(&pod, &app, map).ok(), map_of(pod.pid));
+    }
+}
+
 fn base(pid: i64) -> u32 {
     map_of(pid).split_whitespace().nth(1).unwrap().parse().unwrap()
 }

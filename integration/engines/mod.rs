@@ -4,5 +4,7 @@
 //! configuration, storage, locks and networks are its own, and `profiles/engines` is installed as
 //! a user would. Run as root, by `hack/test.sh engines`, which installs the engines.
 
+mod containerd;
+mod cri;
 mod podman;
 mod support;

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -51,6 +53,16 @@ impl Called {
     }
 }
 
+/// The machine's hierarchies, on memory of the place's own: engines make directories beside them.
+const AS_IS: &str = "\
+mkdir $D/groups && mount --rbind /sys/fs/cgroup $D/groups
+mount -t tmpfs cgroup /sys/fs/cgroup
+for d in $D/groups/*; do
+	mountpoint -q $d || continue
+	mkdir /sys/fs/cgroup/${d##*/} && mount --bind $d /sys/fs/cgroup/${d##*/}
+done
+umount -l $D/groups";
+
 impl Place {
     /// Makes the namespaces. `setup` is a script that runs in them with the place's directory as
     /// `$D`; the binary under test is at /usr/local/bin/casemate.
@@ -62,7 +74,7 @@ impl Place {
         fs::copy(env!("CARGO_BIN_EXE_casemate"), bin.join("casemate")).unwrap();
         let groups = match groups {
             Groups::V2 => "mount -t cgroup2 none /sys/fs/cgroup",
-            Groups::AsIs => ":",
+            Groups::AsIs => AS_IS,
         };
         let script = format!(
             "set -e\nmount --bind $D/bin /usr/local/bin\nip link set lo up\n{groups}\n{setup}\n\
@@ -97,6 +109,20 @@ impl Place {
         command.args(["--mount", "--net", "--target", &self.holder.id().to_string(), program]);
         command.env("D", self.dir.path()).stdin(Stdio::null());
         command
+    }
+
+    /// Connects to a server in the place.
+    pub(crate) fn connect(&self, address: &str) -> TcpStream {
+        let network = fs::File::open(format!("/proc/{}/ns/net", self.holder.id())).unwrap();
+        let address = address.to_owned();
+        // Only the thread moves; the socket stays where it was made.
+        std::thread::spawn(move || {
+            let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+            rustix::thread::move_into_link_name_space(network.as_fd(), kind).unwrap();
+            TcpStream::connect(address).unwrap()
+        })
+        .join()
+        .unwrap()
     }
 
     /// Runs a line of shell in the place.
@@ -165,4 +191,70 @@ pub(crate) fn busybox_archive(dir: &Path) -> PathBuf {
         Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg(".").status();
     assert!(packed.unwrap().success());
     archive
+}
+
+/// An archive of one image for `ctr images import`: busybox, under `name`.
+pub(crate) fn busybox_oci_archive(dir: &Path, name: &str) -> PathBuf {
+    let layer = fs::read(busybox_archive(dir)).unwrap();
+    let image = dir.join("oci");
+    fs::create_dir_all(image.join("blobs/sha256")).unwrap();
+    let put = |bytes: &[u8]| {
+        let digest = digest(bytes);
+        fs::write(image.join("blobs/sha256").join(&digest), bytes).unwrap();
+        serde_json::json!({"digest": format!("sha256:{digest}"), "size": bytes.len()})
+    };
+    let described = |bytes: &[u8], kind: &str| {
+        let mut descriptor = put(bytes);
+        descriptor["mediaType"] = format!("application/vnd.oci.image.{kind}").into();
+        descriptor
+    };
+    let layer = described(&layer, "layer.v1.tar");
+    let config = serde_json::json!({
+        "architecture": "amd64", "os": "linux",
+        "config": {"Env": ["PATH=/bin"], "Cmd": ["sleep", "infinity"]},
+        "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
+    });
+    let config = described(config.to_string().as_bytes(), "config.v1+json");
+    let manifest = serde_json::json!({"schemaVersion": 2, "config": config, "layers": [layer]});
+    let mut manifest = described(manifest.to_string().as_bytes(), "manifest.v1+json");
+    manifest["annotations"] = serde_json::json!({
+        "io.containerd.image.name": name, "org.opencontainers.image.ref.name": name,
+    });
+    let index = serde_json::json!({"schemaVersion": 2, "manifests": [manifest]});
+    fs::write(image.join("index.json"), index.to_string()).unwrap();
+    fs::write(image.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    let archive = dir.join("oci.tar");
+    let packed =
+        Command::new("tar").arg("-C").arg(&image).arg("-cf").arg(&archive).arg(".").status();
+    assert!(packed.unwrap().success());
+    archive
+}
+
+fn digest(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Lines of a process's file in /proc.
+fn proc_lines(pid: i32, file: &str) -> Vec<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Checks from the host that the promises hold for a container's init.
+#[track_caller]
+pub(crate) fn assert_boxed(pid: i32) {
+    let map = proc_lines(pid, "uid_map");
+    let words: Vec<u32> = map[0].split_whitespace().map(|word| word.parse().unwrap()).collect();
+    assert_eq!((map.len(), words[0], words[2]), (1, 0, 65536), "{map:?}");
+    assert!(words[1] >= 65536, "{map:?}");
+    let status = proc_lines(pid, "status");
+    let is = |line: &str| status.iter().any(|there| there == line);
+    assert!(is("NoNewPrivs:\t1") && is("Seccomp:\t2"), "{status:?}");
+    let mounts = proc_lines(pid, "mountinfo");
+    for line in mounts {
+        let words: Vec<_> = line.split(' ').collect();
+        assert!(words[5].contains("nosuid"), "{line}");
+        assert!(words[4] != "/" || words[5].starts_with("ro"), "{line}");
+    }
 }

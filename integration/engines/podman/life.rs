@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use super::{Podman, assert_boxed};
-use crate::engines::support::{Groups, call, eventually};
+use super::Podman;
+use crate::engines::support::{Groups, assert_boxed, call, eventually};
 
 #[test]
 #[ignore = "drives a real engine"]

@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use super::{Podman, assert_boxed};
-use crate::engines::support::eventually;
+use super::Podman;
+use crate::engines::support::{assert_boxed, eventually};
 
 fn namespace(pid: i32, link: &str) -> u64 {
     fs::metadata(format!("/proc/{pid}/ns/{link}")).unwrap().ino()

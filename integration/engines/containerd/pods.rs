@@ -1,0 +1,200 @@
+//! Pods as kubelet makes them.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use super::{Containerd, IMAGE, Message};
+
+/// How a pod is made.
+#[derive(Debug, Clone)]
+pub(super) struct Pod {
+    name: String,
+    /// As the interface counts: 0 is the pod's, 1 the container's, 2 the node's.
+    network: u64,
+    pid: u64,
+    ipc: u64,
+}
+
+impl Pod {
+    pub(super) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), network: 0, pid: 1, ipc: 0 }
+    }
+
+    /// `shareProcessNamespace: true`.
+    pub(super) fn sharing_processes(self) -> Self {
+        Self { pid: 0, ..self }
+    }
+
+    /// `hostNetwork: true`.
+    pub(super) fn on_the_hosts_network(self) -> Self {
+        Self { network: 2, ..self }
+    }
+
+    fn namespaces(&self) -> Message {
+        Message::new().number(1, self.network).number(2, self.pid).number(3, self.ipc)
+    }
+
+    fn config(&self) -> Message {
+        let metadata = Message::new()
+            .text(1, &self.name)
+            .text(2, &format!("uid-{}", self.name))
+            .text(3, "default");
+        let security = Message::new().message(1, &self.namespaces());
+        let linux = Message::new().text(1, "/kubepods").message(2, &security);
+        Message::new()
+            .message(1, &metadata)
+            .text(2, &format!("host-{}", self.name))
+            .message(8, &linux)
+    }
+
+    /// Makes the sandbox.
+    pub(super) fn run(&self, containerd: &Containerd) -> Result<String, String> {
+        let logs = containerd.place().dir().join("logs");
+        let config = self.config().text(3, logs.to_str().unwrap());
+        let message = Message::new().message(1, &config).text(2, "casemate");
+        containerd.ask("RunPodSandbox", &message).map(|said| said.text(1))
+    }
+
+    /// Makes a container in it. `adjust` adds to the configuration and to its Linux security.
+    pub(super) fn create(
+        &self,
+        containerd: &Containerd,
+        sandbox: &str,
+        name: &str,
+        line: &str,
+        adjust: impl Fn(Message, Message) -> (Message, Message),
+    ) -> Result<String, String> {
+        let security = Message::new().message(3, &self.namespaces()).number(11, 1);
+        let config = Message::new()
+            .message(1, &Message::new().text(1, name))
+            .message(2, &Message::new().text(1, IMAGE))
+            .texts(3, &["sh", "-c"])
+            .text(4, line)
+            .text(11, &format!("{name}.log"));
+        let (config, security) = adjust(config, security);
+        let config = config.message(15, &Message::new().message(2, &security));
+        let logs = containerd.place().dir().join("logs");
+        let sandbox_config = self.config().text(3, logs.to_str().unwrap());
+        let message =
+            Message::new().text(1, sandbox).message(2, &config).message(3, &sandbox_config);
+        containerd.ask("CreateContainer", &message).map(|said| said.text(1))
+    }
+
+    /// Makes a container and starts it; its id.
+    #[track_caller]
+    pub(super) fn start(
+        &self,
+        containerd: &Containerd,
+        sandbox: &str,
+        name: &str,
+        line: &str,
+    ) -> String {
+        let id =
+            self.create(containerd, sandbox, name, line, |config, security| (config, security));
+        let id = id.unwrap_or_else(|why| panic!("{name}: {why}"));
+        containerd.must("StartContainer", &Message::new().text(1, &id));
+        id
+    }
+}
+
+/// The host's process id of a container or a sandbox, from the engine's own record.
+#[track_caller]
+pub(super) fn pid(containerd: &Containerd, id: &str) -> i32 {
+    let tasks = containerd.ctr(&["-n", "k8s.io", "tasks", "ls"]).ok();
+    let line = tasks.lines().find(|line| line.starts_with(id)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+pub(super) fn namespace(pid: i32, link: &str) -> u64 {
+    fs::metadata(format!("/proc/{pid}/ns/{link}")).unwrap().ino()
+}
+
+#[test]
+#[ignore = "drives a real engine"]
+fn sandbox_and_containers_share_the_ids_of_the_pod_and_nobody_elses() {
+    let Some(containerd) = Containerd::new() else { return };
+    let pods = ["one", "two"].map(Pod::new);
+    let sandboxes = pods.each_ref().map(|pod| pod.run(&containerd).unwrap());
+    let containers: Vec<_> = pods
+        .iter()
+        .zip(&sandboxes)
+        .map(|(pod, sandbox)| {
+            ["a", "b"].map(|name| {
+                let name = format!("{}-{name}", pod.name);
+                pod.start(&containerd, sandbox, &name, "sleep 600")
+            })
+        })
+        .collect();
+
+    let pause = sandboxes.each_ref().map(|id| pid(&containerd, id));
+    for (sandbox, ids) in pause.iter().zip(&containers) {
+        for id in ids {
+            let pid = pid(&containerd, id);
+            for link in ["user", "net", "ipc", "uts"] {
+                assert_eq!(namespace(pid, link), namespace(*sandbox, link), "{link}");
+            }
+            for link in ["pid", "mnt"] {
+                assert_ne!(namespace(pid, link), namespace(*sandbox, link), "{link}");
+            }
+            crate::engines::support::assert_boxed(pid);
+        }
+        crate::engines::support::assert_boxed(*sandbox);
+    }
+    let map = |pid: i32| fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap();
+    assert_ne!(map(pause[0]), map(pause[1]));
+    for sandbox in &sandboxes {
+        let id = Message::new().text(1, sandbox);
+        containerd.must("StopPodSandbox", &id);
+        containerd.must("RemovePodSandbox", &id);
+    }
+    let base = |text: String| text.split_whitespace().nth(1).unwrap().to_owned();
+    let _ = base;
+    assert_eq!(containerd.ctr(&["-n", "k8s.io", "containers", "ls", "-q"]).ok(), "");
+}
+
+#[test]
+#[ignore = "drives a real engine"]
+fn a_pod_that_shares_its_processes_sees_them() {
+    let Some(containerd) = Containerd::new() else { return };
+    let pod = Pod::new("share").sharing_processes();
+    let sandbox = pod.run(&containerd).unwrap();
+    let first = pod.start(&containerd, &sandbox, "first", "sleep 601");
+    let second = pod.start(&containerd, &sandbox, "second", "ps -o args; sleep 602");
+
+    let pids = [&sandbox, &first, &second].map(|id| pid(&containerd, id));
+
+    assert_eq!(namespace(pids[0], "pid"), namespace(pids[1], "pid"));
+    assert_eq!(namespace(pids[0], "pid"), namespace(pids[2], "pid"));
+    let log = containerd.place().dir().join("logs/second.log");
+    crate::engines::support::eventually("what it saw", || {
+        let seen = fs::read_to_string(&log).unwrap_or_default();
+        seen.contains("sleep 601") && seen.contains("sleep infinity")
+    });
+    let id = Message::new().text(1, &first).number(2, 0);
+    containerd.must("StopContainer", &id);
+    containerd.must("RemoveContainer", &Message::new().text(1, &first));
+}
+
+#[test]
+#[ignore = "drives a real engine"]
+fn a_refusal_is_the_event_that_kubelet_shows() {
+    let Some(containerd) = Containerd::new() else { return };
+
+    let why = Pod::new("host").on_the_hosts_network().run(&containerd).unwrap_err();
+    assert!(why.contains("refused by rule `ns.no-host-network`"), "{why}");
+    assert!(why.contains("hint: "), "{why}");
+    let pod = Pod::new("plain");
+    let sandbox = pod.run(&containerd).unwrap();
+    let mount = |host: &str| Message::new().text(1, "/host").text(2, host);
+    for (host, rule) in
+        [("/proc", "mount.no-host-kernel-files"), ("/", "mount.no-host-kernel-files")]
+    {
+        let made = pod.create(&containerd, &sandbox, "c", "true", |config, security| {
+            (config.message(7, &mount(host)), security)
+        });
+        let id = made.unwrap();
+        let why = containerd.ask("StartContainer", &Message::new().text(1, &id)).unwrap_err();
+        assert!(why.contains(&format!("refused by rule `{rule}`")), "{why}");
+        containerd.must("RemoveContainer", &Message::new().text(1, &id));
+    }
+}
