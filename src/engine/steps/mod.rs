@@ -9,6 +9,7 @@ pub(super) mod mount;
 pub(super) mod mount_point;
 pub(super) mod namespace;
 pub(super) mod netdev;
+pub(super) mod overlay;
 pub(super) mod privileges;
 pub(super) mod rootfs;
 pub(super) mod task;

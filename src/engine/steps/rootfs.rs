@@ -1,13 +1,11 @@
 //! Steps of the supervisor around the root file system: opened once, completed through the
 //! engine's own mount, copied or put together again with translated ids.
 
-use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::engine::cause::Cause;
-use crate::plan::action::Overlay;
 use crate::plan::mount::MountAttributes;
 use crate::plan::text::HostPath;
 use crate::sys::flags::mount_attr;
@@ -61,72 +59,6 @@ pub(in crate::engine) fn copy(
     let tree = mount::copy_tree(root, c"", deep)?;
     mount::set_attributes(tree.as_fd(), deep, &change(attributes, mapping))?;
     Ok(tree)
-}
-
-/// Puts an overlay together from copies of its layers whose ids are translated.
-///
-/// The copies must stay open until the superblock exists. Nothing of the engine's overlay is
-/// used but its layers, and all of them as lower ones: what it writes later stays its own.
-pub(in crate::engine) fn assemble(
-    overlay: &Overlay,
-    attributes: MountAttributes,
-    mapping: Option<BorrowedFd<'_>>,
-) -> Result<OwnedFd, Cause> {
-    let layer = MountAttributes { set: mount_attr::RDONLY, mapped: true, ..attributes };
-    let open = |path: &HostPath| copy_layer(path, layer, mapping);
-    let mut layers = overlay.layers.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    let data = overlay.data_layers.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    // The kernel wants two lower layers; a single one is its own overlay.
-    let only = if data.is_empty() && layers.len() == 1 { layers.pop() } else { None };
-    let tree = match only {
-        Some(only) => {
-            mount::set_attributes(only.as_fd(), false, &change(attributes, None))?;
-            only
-        }
-        None => stack(overlay, &layers, &data, attributes)?,
-    };
-    if overlay.subdirectory.as_str() == "/" {
-        return Ok(tree);
-    }
-    let below = fd::open_in_root(tree.as_fd(), overlay.subdirectory.as_c_str(), OFlags::PATH)?;
-    Ok(mount::copy_tree(below.as_fd(), c"", false)?)
-}
-
-fn copy_layer(
-    path: &HostPath,
-    attributes: MountAttributes,
-    mapping: Option<BorrowedFd<'_>>,
-) -> Result<OwnedFd, Cause> {
-    let named = |error: Errno| Cause::with_detail(error, format!("layer {path}"));
-    let tree = mount::copy_tree(rustix::fs::CWD, path.as_c_str(), false).map_err(named)?;
-    mount::set_attributes(tree.as_fd(), false, &change(attributes, mapping)).map_err(named)?;
-    Ok(tree)
-}
-
-fn stack(
-    overlay: &Overlay,
-    layers: &[OwnedFd],
-    data: &[OwnedFd],
-    attributes: MountAttributes,
-) -> Result<OwnedFd, Cause> {
-    let filesystem = NewFilesystem::open(c"overlay")?;
-    let add = |key: &std::ffi::CStr, layer: &OwnedFd| -> Result<(), Cause> {
-        let path = CString::new(format!("/proc/self/fd/{}", layer.as_raw_fd()))
-            .map_err(|_| Errno::EINVAL)?;
-        filesystem.set(key, &path).map_err(|error| said(&filesystem, error))
-    };
-    filesystem.set(c"source", c"overlay")?;
-    layers.iter().try_for_each(|layer| add(c"lowerdir+", layer))?;
-    data.iter().try_for_each(|layer| add(c"datadir+", layer))?;
-    if overlay.userxattr {
-        filesystem.set_flag(c"userxattr").map_err(|error| said(&filesystem, error))?;
-    } else {
-        filesystem.set(c"redirect_dir", c"follow").map_err(|error| said(&filesystem, error))?;
-        if overlay.metacopy {
-            filesystem.set(c"metacopy", c"on").map_err(|error| said(&filesystem, error))?;
-        }
-    }
-    filesystem.mount(attributes.set).map_err(|error| said(&filesystem, error))
 }
 
 /// The error, with the kernel's own sentence about it.

@@ -206,8 +206,7 @@ impl<'plan> Supervisor<'plan> {
                 Ok(())
             }
             Action::AssembleRootfs { overlay, attributes } => {
-                self.root = Some(rootfs::assemble(overlay, *attributes, self.ids().mapping)?);
-                Ok(())
+                self.assemble_root(overlay, *attributes)
             }
             Action::BuildMount { slot, filesystem, attributes } => {
                 self.build_mount(*slot, filesystem, *attributes)

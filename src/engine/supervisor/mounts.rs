@@ -7,14 +7,36 @@ use rustix::fs::OFlags;
 use super::{Supervisor, open_path};
 use crate::engine::cause::{Cause, Ids};
 use crate::engine::steps::mount::{self as mounts, Surroundings};
+use crate::engine::steps::overlay::Layers;
 use crate::engine::steps::{attach, copy_up, dev, mapping, mount_point};
 use crate::plan::Slot;
-use crate::plan::action::Place;
+use crate::plan::action::{Overlay, Place};
 use crate::plan::mount::{BindIds, BindMapping, DeviceNode, Filesystem, FsOption, MountAttributes};
 use crate::plan::text::RootedPath;
 use crate::sys::{Errno, fd};
 
 impl Supervisor<'_> {
+    pub(super) fn assemble_root(
+        &mut self,
+        overlay: &Overlay,
+        attributes: MountAttributes,
+    ) -> Result<(), Cause> {
+        let layers = Layers::copy(overlay, attributes, self.ids().mapping)?;
+        let tree = match layers.assemble(overlay, attributes) {
+            // An older kernel: with the layers attached, where only init could see them.
+            Err(cause) if cause.errno == Some(Errno::EINVAL) => {
+                self.enter_mounts()?;
+                let top = open_path(c"/", OFlags::PATH | OFlags::DIRECTORY)?;
+                let tree = layers.assemble_attached(overlay, attributes, top.as_fd());
+                self.come_home()?;
+                tree?
+            }
+            other => other?,
+        };
+        self.root = Some(tree);
+        Ok(())
+    }
+
     pub(super) fn build_mount(
         &mut self,
         slot: Slot,
