@@ -40,6 +40,30 @@ fn a_line_turns_red_when_its_defence_is_taken_out() {
     }
 }
 
+#[cfg(feature = "fault")]
+#[test]
+fn the_line_of_exec_turns_red_when_what_enters_has_one_defence_less() {
+    for weaken in ["seccomp.load", "caps.limit-bounding", "privs.forbid-new,seccomp.load"] {
+        let weaken = format!("exec:{weaken}");
+        let ran = Runtime::new().call(["try", "--json", "--weaken", &weaken]);
+
+        assert_eq!(broken(&ran), ["P6"], "{weaken}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_policy_without_exec_is_no_fault_of_the_box() {
+    let file = std::env::temp_dir().join(unique_tag());
+    fs::write(&file, "level = \"hardened\"\n[exec]\nallow = false\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let runtime = Runtime::new().with_global("--policy").with_global(&file);
+
+    let said = runtime.call(["try"]).ok();
+    fs::remove_file(&file).unwrap();
+
+    assert!(said.contains("not attempted: the policy refuses `exec`"), "{said}");
+}
+
 #[test]
 fn nearly_every_line_is_red_where_nothing_is_enforced() {
     let file = std::env::temp_dir().join(unique_tag());

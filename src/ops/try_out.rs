@@ -9,6 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use super::{Context, OpsError, RANGES, Result};
+use crate::selftest::answers::Answers;
 use crate::selftest::{Finding, Promise, Report, answers, bundle, outside};
 
 /// What `try` is asked for.
@@ -30,10 +31,9 @@ pub fn try_out(context: &Context, request: &TryRequest) -> Result<Report> {
     bundle::build(&place.dir).map_err(|error| OpsError::because("try: make a bundle", &error))?;
     let watched = [place.dir.as_path(), Path::new(RANGES)];
     let before = observe(&watched, &place.id)?;
-    let mut findings = attack(context, request, &place)?;
+    let (mut findings, absent) = attack(context, request, &place)?;
     let after = observe(&watched, &place.id)?;
     findings.extend(before.compare(&after));
-    let absent = vec![(Promise::P6, "this version has no `exec`".to_owned())];
     Ok(Report::new(findings, absent))
 }
 
@@ -67,6 +67,12 @@ impl Drop for Place {
     }
 }
 
+/// What was found, and what there was nothing to find about.
+type Found = (Vec<Finding>, Vec<(Promise, String)>);
+
+/// A defence that is only taken out where a process enters.
+const ENTERING: &str = "exec:";
+
 /// One command of this very program.
 fn command(context: &Context, request: &TryRequest, place: &Place) -> Command {
     let mut command = Command::new("/proc/self/exe");
@@ -74,7 +80,7 @@ fn command(context: &Context, request: &TryRequest, place: &Place) -> Command {
     if let Some(policy) = &context.policy {
         command.arg("--policy").arg(policy);
     }
-    if let Some(weaken) = &request.weaken {
+    if let Some(weaken) = request.weaken.as_ref().filter(|weaken| !weaken.starts_with(ENTERING)) {
         command.env("CASEMATE_SKIP", weaken);
     }
     command.stdin(Stdio::null());
@@ -99,7 +105,7 @@ fn last_line(said: &str) -> String {
 }
 
 /// Creates the container, starts it, collects what it attempted, and removes it.
-fn attack(context: &Context, request: &TryRequest, place: &Place) -> Result<Vec<Finding>> {
+fn attack(context: &Context, request: &TryRequest, place: &Place) -> Result<Found> {
     let explained = done(
         "explain",
         command(context, request, place)
@@ -134,7 +140,7 @@ fn collect(
     place: &Place,
     child: &mut Child,
     explained: &str,
-) -> Result<Vec<Finding>> {
+) -> Result<Found> {
     let failed = |error: &io::Error| OpsError::because("try: create", error);
     let created = child.wait().map_err(|error| failed(&error))?;
     if !created.success() {
@@ -159,8 +165,56 @@ fn collect(
         let of_state = state.pointer("/annotations/org.casemate.plan.digest");
         of_state.and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
     }));
-    Ok(findings)
+    match enter(context, request, place, pid)? {
+        Some((entered, same)) => {
+            findings.extend(answers::entered(&findings, entered.findings()));
+            findings.extend(same);
+            Ok((findings, Vec::new()))
+        }
+        None => Ok((findings, vec![(Promise::P6, "the policy refuses `exec`".to_owned())])),
+    }
 }
+
+/// Makes the same attempts in a process that enters by `exec`, and compares that with `init`.
+/// `None` if the policy refuses.
+fn enter(
+    context: &Context,
+    request: &TryRequest,
+    place: &Place,
+    init: i32,
+) -> Result<Option<(Answers, Vec<Finding>)>> {
+    let failed = |error: &io::Error| OpsError::because("try: exec", error);
+    let file = place.dir.join("exec.pid");
+    let mut command = command(context, request, place);
+    if let Some(weaken) = request.weaken.as_ref().and_then(|weaken| weaken.strip_prefix(ENTERING)) {
+        command.env("CASEMATE_SKIP", weaken);
+    }
+    let mut child = command
+        .args(["exec", "--pid-file"])
+        .arg(&file)
+        .args([&place.id, "/bin/casemate", "try", "--inside"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| failed(&error))?;
+    let stdin = child.stdin.take();
+    let stdout = child.stdout.take().ok_or_else(|| OpsError::failed("try", "no output"))?;
+    let answers = answers::read(&stdout, PATIENCE).map_err(|error| failed(&error))?;
+    let pid = std::fs::read_to_string(&file).ok().and_then(|text| text.parse().ok());
+    let same = pid.map(|pid| outside::same_box(init, pid));
+    drop(stdin);
+    let ended = child.wait_with_output().map_err(|error| failed(&error))?;
+    if ended.status.code() == Some(REFUSED) {
+        return Ok(None);
+    }
+    let said = || last_line(&String::from_utf8_lossy(&ended.stderr));
+    let same = same.ok_or_else(|| OpsError::failed("try: exec", said()))?;
+    Ok(Some((answers, same)))
+}
+
+/// The exit status of a command that the policy refused.
+const REFUSED: i32 = 3;
 
 fn digest_of(document: &str, pointer: &str) -> String {
     let value: serde_json::Value = serde_json::from_str(document).unwrap_or_default();

@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::{Value, json};
 
 use super::attempts;
-use super::outcome::{Expect, Finding, Outcome, Promise};
+use super::outcome::{Expect, Finding, Outcome, Promise, Verdict};
 use crate::sys::Errno;
 use crate::sys::attempt::Signal;
 
@@ -121,6 +121,23 @@ impl Answers {
         }
         findings
     }
+}
+
+/// The findings of a process that entered by `exec`, beside those of the first process: each
+/// attempt that the box withstood from there must end as well from here.
+#[must_use]
+pub fn entered(first: &[Finding], entered: Vec<Finding>) -> Vec<Finding> {
+    let held = |id: &str| {
+        first.iter().any(|finding| finding.id == id && finding.verdict() == Verdict::Holds)
+    };
+    let findings = entered.into_iter().filter(|finding| held(&finding.id));
+    findings
+        .map(|finding| Finding {
+            promise: Promise::P6,
+            id: format!("exec.{}", finding.id),
+            ..finding
+        })
+        .collect()
 }
 
 /// Reads the container's standard output until it says that it is done, closes, or `limit` is

@@ -107,9 +107,21 @@ pub fn same_box(init: i32, entered: i32) -> Vec<Finding> {
     let status = |dir: &Path| fs::read_to_string(dir.join("status")).unwrap_or_default();
     let (first, second) = (status(&init), status(&entered));
     let mut wrong = Vec::new();
-    for name in ["Uid", "Gid", "CapBnd", "CapEff", "CapAmb", "NoNewPrivs", "Seccomp"] {
+    for name in [
+        "Uid",
+        "Gid",
+        "Groups",
+        "CapInh",
+        "CapPrm",
+        "CapEff",
+        "CapBnd",
+        "CapAmb",
+        "NoNewPrivs",
+        "Seccomp",
+        "Seccomp_filters",
+    ] {
         let (planned, found) = (field(&first, name), field(&second, name));
-        if planned != found || found.is_empty() {
+        if planned != found || (found.is_empty() && name != "Groups") {
             wrong.push(format!("{name} is {found:?}, not {planned:?}"));
         }
     }
@@ -119,9 +131,11 @@ pub fn same_box(init: i32, entered: i32) -> Vec<Finding> {
             wrong.push(format!("{name} differs"));
         }
     }
-    let cgroup = |dir: &Path| fs::read_to_string(dir.join("cgroup")).unwrap_or_default();
-    if cgroup(&init) != cgroup(&entered) {
-        wrong.push("the cgroup differs".to_owned());
+    for name in ["cgroup", "uid_map", "gid_map", "oom_score_adj"] {
+        let read = |dir: &Path| fs::read_to_string(dir.join(name)).ok();
+        if read(&init).is_none() || read(&init) != read(&entered) {
+            wrong.push(format!("{name} differs"));
+        }
     }
     let what = "enter with other rights than the first process has";
     vec![Finding::seen(P6, "exec.same-box", what, &wrong, "ids, rights, namespaces, cgroup")]

@@ -10,6 +10,8 @@
 mod merge;
 mod privileges;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 use oci_spec::runtime::Process;
 use serde::{Deserialize, Serialize};
