@@ -16,9 +16,12 @@ mod io;
 mod limits;
 mod memory;
 mod path;
+mod property;
+mod scope;
 #[cfg(test)]
 mod tests;
 mod unified;
+mod variant;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -30,6 +33,9 @@ pub use amend::{Amendment, LimitChange};
 pub use devices::{Access, DeviceKind, DeviceRule, DeviceRules, StandardDevices};
 pub use facts::{CgroupFacts, Chosen, check_enforceable, choose};
 pub use path::{CgroupPath, PathFault, RelativePath};
+pub use property::{UnitProperty, UnitValue, unit_properties};
+pub use scope::ScopePath;
+pub use variant::{PROPERTY_ANNOTATION, parse_property};
 
 /// What will be done to one container's control group, independent of id, host and pids.
 ///
@@ -155,6 +161,17 @@ pub struct CgroupRequest<'a> {
     pub default_pids_limit: Option<i64>,
     /// The nodes that every container may use.
     pub standard_devices: StandardDevices,
+    /// Who makes the group.
+    pub driver: Driver,
+}
+
+/// Who makes a container's group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Driver {
+    /// We do, in the file system.
+    Cgroupfs,
+    /// systemd does, as a scope; `--systemd-cgroup`.
+    Systemd,
 }
 
 /// Converts a bundle's wishes to a plan.
@@ -163,7 +180,7 @@ pub struct CgroupRequest<'a> {
 /// All faults, not the first, each with the JSON pointer of the property.
 pub fn build_cgroup_plan(request: &CgroupRequest<'_>) -> Result<CgroupPlan, Vec<CgroupPlanError>> {
     let mut out = Conversion::default();
-    let path = CgroupPath::parse(request.cgroups_path).unwrap_or_else(|fault| {
+    let path = CgroupPath::parse(request.cgroups_path, request.driver).unwrap_or_else(|fault| {
         out.errors.push(CgroupPlanError::Path { fault });
         CgroupPath::ById
     });
@@ -275,6 +292,28 @@ impl Write {
 /// `max` for -1, else the number: how cgroup v2 writes "no limit".
 fn or_max(value: i64) -> String {
     if value == -1 { "max".to_owned() } else { value.to_string() }
+}
+
+impl Setting {
+    /// Whether it limits the number of tasks.
+    #[must_use]
+    pub fn limits_tasks(&self) -> bool {
+        self.v2.as_ref().is_some_and(|write| write.file == limits::PIDS_FILE)
+    }
+
+    /// The same, with room for one task more if it limits tasks.
+    #[must_use]
+    pub fn with_one_task_more(&self) -> Self {
+        let mut setting = self.clone();
+        if setting.limits_tasks() {
+            for write in [&mut setting.v2, &mut setting.v1].into_iter().flatten() {
+                if let Ok(limit) = write.value.parse::<u64>() {
+                    write.value = limit.saturating_add(1).to_string();
+                }
+            }
+        }
+        setting
+    }
 }
 
 impl SettingOrigin {

@@ -95,6 +95,10 @@ impl Action {
             Self::MakeCgroup { cgroup } => match &cgroup.path {
                 super::cgroup::CgroupPath::Given(path) => format!("/{}", path.as_str()),
                 super::cgroup::CgroupPath::ById => "/casemate-ID".to_owned(),
+                super::cgroup::CgroupPath::Scope(scope) => {
+                    let unit = scope.unit.as_deref().unwrap_or("casemate-ID.scope");
+                    format!("{unit} in {}", scope.slice)
+                }
             },
             Self::OpenRootfs { path } => path.to_string(),
             Self::MoveNetDevice { host, inside } if host == inside => host.to_string(),

@@ -18,6 +18,7 @@ pub mod net;
 pub mod netlink;
 pub mod notify;
 pub mod ns;
+pub mod placeholder;
 pub mod process;
 pub mod seccomp;
 pub mod socket;

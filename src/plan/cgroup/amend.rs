@@ -2,22 +2,20 @@
 //!
 //! Some limits make sense together only. Where an update names one of them, the other is what
 //! it was: quota and period, memory and swap.
+//!
+//! Device rules are no limits, and stay as they were made: engines send their own list with every
+//! update, and what a hook has let in since creation (a GPU) must not be taken away by a new quota.
 
 use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxResources};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    CgroupPlan, CgroupPlanError, Conversion, DeviceRules, Setting, StandardDevices, Write,
-    convert_resources,
-};
+use super::{CgroupPlan, CgroupPlanError, Conversion, Setting, Write, convert_resources};
 
 /// What an update comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Amendment {
     /// What is written: the limits that the update names, and what belongs to them.
     pub update: CgroupPlan,
-    /// The new device rules, if they are other than before.
-    pub devices: Option<DeviceRules>,
     /// What holds from then on.
     pub effective: CgroupPlan,
     /// Each limit that becomes another.
@@ -37,16 +35,12 @@ pub struct LimitChange {
 }
 
 impl CgroupPlan {
-    /// Works out an update of the limits in this plan. Resources that `asked` does not name stay
-    /// as they are; so does a device list that is empty.
+    /// Works out an update of the limits in this plan. What `asked` does not name stays as it is,
+    /// and so do the device rules.
     ///
     /// # Errors
     /// All faults, each with the JSON pointer of the property.
-    pub fn amend(
-        &self,
-        asked: &LinuxResources,
-        standard_devices: StandardDevices,
-    ) -> Result<Amendment, Vec<CgroupPlanError>> {
+    pub fn amend(&self, asked: &LinuxResources) -> Result<Amendment, Vec<CgroupPlanError>> {
         let mut asked = asked.clone();
         if let Some(memory) = asked.memory_mut() {
             complete_memory(memory, &self.settings);
@@ -56,20 +50,15 @@ impl CgroupPlan {
         }
         let mut out = Conversion::default();
         convert_resources(&asked, &mut out);
-        let given = asked.devices().as_deref().unwrap_or_default();
-        let devices = match DeviceRules::convert(given, standard_devices) {
-            Ok(rules) => Some(rules).filter(|rules| !given.is_empty() && *rules != self.devices),
-            Err(faults) => {
-                out.errors.extend(faults);
-                None
-            }
-        };
+        if asked.devices().as_ref().is_some_and(|rules| !rules.is_empty()) {
+            out.note("/linux/resources/devices", "no effect: they are those of the creation");
+        }
         if !out.errors.is_empty() {
             return Err(out.errors);
         }
         let check_memory_before_update =
             asked.memory().and_then(|memory| memory.check_before_update()).unwrap_or(false);
-        let changes = changes(&self.settings, &out.settings, devices.is_some());
+        let changes = changes(&self.settings, &out.settings);
         let update = CgroupPlan {
             settings: out.settings,
             notes: out.notes,
@@ -79,12 +68,11 @@ impl CgroupPlan {
         let mut effective = self.clone();
         effective.settings.retain(|old| !update.settings.iter().any(|new| same_limit(old, new)));
         effective.settings.extend(update.settings.iter().cloned());
-        effective.devices = devices.clone().unwrap_or(effective.devices);
-        Ok(Amendment { update, devices, effective, changes })
+        Ok(Amendment { update, effective, changes })
     }
 }
 
-fn changes(old: &[Setting], new: &[Setting], devices: bool) -> Vec<LimitChange> {
+fn changes(old: &[Setting], new: &[Setting]) -> Vec<LimitChange> {
     let mut changes = Vec::new();
     for setting in new {
         let same_origin = |old: &&Setting| old.origin == setting.origin && same_limit(old, setting);
@@ -94,10 +82,6 @@ fn changes(old: &[Setting], new: &[Setting], devices: bool) -> Vec<LimitChange> 
         if from.as_deref() != Some(to.as_str()) {
             changes.push(LimitChange { at: setting.origin.at().to_owned(), from, to });
         }
-    }
-    if devices {
-        let (at, to) = ("/linux/resources/devices".to_owned(), "other rules".to_owned());
-        changes.push(LimitChange { at, from: None, to });
     }
     changes
 }

@@ -7,6 +7,8 @@ use oci_spec::runtime::{LinuxHugepageLimit, LinuxNetwork, LinuxPids, LinuxRdma};
 use super::{CgroupRequest, Conversion, IfAbsent, Setting, SettingOrigin, Write, or_max};
 
 const AT: &str = "/linux/resources";
+/// The file that limits tasks, in both versions.
+pub(super) const PIDS_FILE: &str = "pids.max";
 
 /// `pids.limit`: -1 is no limit, and 0 is a limit: no task beside init.
 pub(super) fn pids(pids: &LinuxPids, out: &mut Conversion) {
@@ -22,10 +24,10 @@ pub(super) fn default_pids(request: &CgroupRequest<'_>, out: &mut Conversion) {
     let Some(limit) = request.default_pids_limit else { return };
     let asked = request.resources.is_some_and(|resources| {
         let unified = resources.unified().as_ref();
-        resources.pids().is_some() || unified.is_some_and(|keys| keys.contains_key("pids.max"))
+        resources.pids().is_some() || unified.is_some_and(|keys| keys.contains_key(PIDS_FILE))
     });
     if !asked {
-        let origin = SettingOrigin::Level("pids.max".to_owned());
+        let origin = SettingOrigin::Level(PIDS_FILE.to_owned());
         out.settings.push(pids_setting(origin, limit.max(-1)));
     }
 }
@@ -34,7 +36,7 @@ fn pids_setting(origin: SettingOrigin, limit: i64) -> Setting {
     // 0 and 1 both let nobody in beside init; but 0 would keep init itself out, and systemd has
     // no 0.
     let limit = if limit == 0 { 1 } else { limit };
-    let write = || Some(Write::new("pids", "pids.max", or_max(limit)));
+    let write = || Some(Write::new("pids", PIDS_FILE, or_max(limit)));
     Setting { origin, v2: write(), v1: write(), is_default: limit == -1 }
 }
 

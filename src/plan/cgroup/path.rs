@@ -4,6 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::Driver;
+use super::scope::ScopePath;
+
 /// The place of a container's group below the root of each hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CgroupPath {
@@ -11,6 +14,8 @@ pub enum CgroupPath {
     /// hierarchy as this process sees it. (The specification lets a runtime choose where
     /// relative paths start; the caller's own group would make the place depend on the caller.)
     Given(RelativePath),
+    /// A scope that systemd makes.
+    Scope(ScopePath),
     /// No path was given: `casemate-ID`, directly below the root. One level, so that no
     /// directory is shared with other containers and none is left behind.
     ById,
@@ -30,6 +35,14 @@ pub enum PathFault {
     Systemd {
         /// The path as given.
         path: String,
+    },
+    /// The systemd driver was asked for, and the path is not of its form.
+    #[error("`{path}` {why}")]
+    Scope {
+        /// The path as given.
+        path: String,
+        /// What is wrong with it, as a clause.
+        why: &'static str,
     },
     /// The path would climb.
     #[error("`{path}` has a component `..`")]
@@ -60,15 +73,24 @@ const COMPONENT_MAX_BYTES: usize = 255;
 const PATH_MAX_BYTES: usize = 4000;
 
 impl CgroupPath {
-    /// Reads `linux.cgroupsPath`; none and the empty one are [`CgroupPath::ById`].
-    pub(super) fn parse(path: Option<&Path>) -> Result<Self, PathFault> {
-        let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) else {
-            return Ok(Self::ById);
+    /// Reads `linux.cgroupsPath`; without one, the container's id decides.
+    pub(super) fn parse(path: Option<&Path>, driver: Driver) -> Result<Self, PathFault> {
+        let path = path.filter(|path| !path.as_os_str().is_empty());
+        let text = match path.map(|path| (path, path.to_str())) {
+            Some((path, None)) => return Err(PathFault::Byte { path: path.display().to_string() }),
+            Some((_, Some(text))) => Some(text),
+            None => None,
         };
-        let Some(text) = path.to_str() else {
-            return Err(PathFault::Byte { path: path.display().to_string() });
-        };
-        RelativePath::parse(text).map(Self::Given)
+        match (driver, text) {
+            (Driver::Systemd, text) => ScopePath::parse(text).map(Self::Scope),
+            (Driver::Cgroupfs, Some(text)) => {
+                if !text.contains('/') && text.split(':').count() == 3 {
+                    return Err(PathFault::Systemd { path: text.to_owned() });
+                }
+                RelativePath::parse(text).map(Self::Given)
+            }
+            (Driver::Cgroupfs, None) => Ok(Self::ById),
+        }
     }
 
     /// The path of one container's group.
@@ -78,6 +100,7 @@ impl CgroupPath {
     pub fn resolve(&self, id: &str) -> Result<RelativePath, PathFault> {
         match self {
             Self::Given(path) => Ok(path.clone()),
+            Self::Scope(scope) => scope.resolve(id),
             Self::ById if id.contains('/') => Err(PathFault::Byte { path: id.to_owned() }),
             Self::ById => RelativePath::parse(&format!("casemate-{id}")),
         }
@@ -91,9 +114,6 @@ impl RelativePath {
     /// [`PathFault`]: what is wrong.
     pub fn parse(text: &str) -> Result<Self, PathFault> {
         let path = || text.to_owned();
-        if !text.contains('/') && text.split(':').count() == 3 {
-            return Err(PathFault::Systemd { path: path() });
-        }
         if text.chars().any(char::is_control) {
             return Err(PathFault::Byte { path: path() });
         }

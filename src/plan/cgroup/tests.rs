@@ -25,6 +25,7 @@ fn request() -> CgroupRequest<'static> {
         cgroups_path: None,
         default_pids_limit: None,
         standard_devices: StandardDevices::Open,
+        driver: Driver::Cgroupfs,
     }
 }
 
@@ -46,7 +47,7 @@ fn lines(plan: &CgroupPlan, pick: fn(&Setting) -> Option<&Write>) -> Vec<String>
 }
 
 fn path(text: &str) -> Result<CgroupPath, PathFault> {
-    CgroupPath::parse(Some(Path::new(text)))
+    CgroupPath::parse(Some(Path::new(text)), Driver::Cgroupfs)
 }
 
 #[test]

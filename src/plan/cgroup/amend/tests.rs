@@ -1,5 +1,5 @@
 use super::*;
-use crate::plan::cgroup::{CgroupRequest, build_cgroup_plan};
+use crate::plan::cgroup::{CgroupRequest, Driver, StandardDevices, build_cgroup_plan};
 
 fn resources(text: &str) -> LinuxResources {
     serde_json::from_str(text).unwrap()
@@ -12,12 +12,13 @@ fn plan(text: &str) -> CgroupPlan {
         cgroups_path: None,
         default_pids_limit: None,
         standard_devices: StandardDevices::Open,
+        driver: Driver::Cgroupfs,
     })
     .unwrap()
 }
 
 fn amend(plan: &CgroupPlan, text: &str) -> Amendment {
-    plan.amend(&resources(text), StandardDevices::Open).unwrap()
+    plan.amend(&resources(text)).unwrap()
 }
 
 fn v2(plan: &CgroupPlan) -> Vec<String> {
@@ -43,7 +44,6 @@ fn what_is_not_named_stays() {
     assert_eq!(v2(&amended.update), ["pids.max=30"]);
     assert_eq!(v2(&amended.effective), ["memory.max=1048576", "pids.max=30"]);
     assert_eq!(said(&amended.changes), ["pids/limit: 20 to 30"]);
-    assert_eq!(amended.devices, None);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn swap_counts_from_the_limit_that_was_and_keeps_its_sum() {
     assert_eq!(v2(&swap.update), ["memory.swap.max=4000", "memory.max=1000"]);
     assert_eq!(v2(&limit.update), ["memory.swap.max=1000", "memory.max=2000"]);
     assert_eq!(v2(&lifted.effective), ["memory.swap.max=max", "memory.max=max"]);
-    let above = before.amend(&resources(r#"{"memory": {"limit": 4000}}"#), StandardDevices::Open);
+    let above = before.amend(&resources(r#"{"memory": {"limit": 4000}}"#));
     assert_eq!(
         above.unwrap_err()[0].to_string(),
         "/linux/resources/memory/swap: 3000 is less than `limit`, 4000"
@@ -81,7 +81,7 @@ fn swap_counts_from_the_limit_that_was_and_keeps_its_sum() {
 
 #[test]
 fn swap_alone_without_a_limit_is_refused_as_at_creation() {
-    let refused = plan("{}").amend(&resources(r#"{"memory": {"swap": 5}}"#), StandardDevices::Open);
+    let refused = plan("{}").amend(&resources(r#"{"memory": {"swap": 5}}"#));
 
     assert!(refused.unwrap_err()[0].to_string().contains("needs `limit`"));
 }
@@ -116,17 +116,13 @@ fn the_last_word_on_a_file_is_the_one_that_holds() {
 }
 
 #[test]
-fn device_rules_are_replaced_as_a_whole_and_only_by_others() {
-    let list =
-        r#"{"devices": [{"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rw"}]}"#;
-    let before = plan(list);
+fn device_rules_stay_as_they_were_made() {
+    let before = plan("{}");
 
-    assert_eq!(amend(&before, list).devices, None);
-    assert_eq!(amend(&before, r#"{"devices": []}"#).devices, None);
-    let other = amend(&before, r#"{"devices": [{"allow": false, "access": "rwm"}]}"#);
-    assert_eq!(other.devices.as_ref().unwrap().rules.len(), 9);
-    assert_eq!(other.effective.devices, other.devices.unwrap());
-    assert_eq!(said(&other.changes), ["devices: none to other rules"]);
+    let amended = amend(&before, r#"{"devices": [{"allow": true, "access": "rwm"}]}"#);
+
+    assert_eq!(amended.effective.devices, before.devices);
+    assert_eq!(amended.update.notes[0].at, "/linux/resources/devices");
 }
 
 #[test]
