@@ -14,6 +14,7 @@ mod parse;
 pub mod pods;
 pub mod rules;
 pub mod seccomp;
+mod systemd;
 mod update;
 
 use oci_spec::runtime::Spec;
@@ -27,6 +28,7 @@ pub use hooks_table::HooksTable;
 pub use host_table::HostTable;
 pub use parse::{PolicyError, parse};
 pub use seccomp::SeccompPolicy;
+pub use systemd::SystemdPolicy;
 pub use update::{JudgedUpdate, judge_update};
 
 /// How much is held back.
@@ -110,6 +112,8 @@ pub struct Policy {
     pub host: HostTable,
     /// Its table `[seccomp]`.
     pub seccomp: SeccompPolicy,
+    /// Its table `[systemd]`.
+    pub systemd: SystemdPolicy,
     /// What does not hold for whom.
     pub exceptions: Vec<Exception>,
     /// What may be started in a container that runs.
@@ -125,6 +129,7 @@ impl Default for Policy {
             source: "built-in default".to_owned(),
             host: HostTable::default(),
             seccomp: SeccompPolicy::default(),
+            systemd: SystemdPolicy::default(),
             exceptions: Vec::new(),
             exec: ExecPolicy::default(),
             hooks: HooksTable::default(),

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::exec::{self, ExecPolicy};
-use super::{Exception, HooksTable, HostTable, Level, Policy, SeccompPolicy};
+use super::{Exception, HooksTable, HostTable, Level, Policy, SeccompPolicy, SystemdPolicy};
 
 /// Why a policy file is not one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +33,8 @@ struct Document {
     exec: Option<Spanned<exec::Table>>,
     #[serde(default)]
     hooks: HooksTable,
+    #[serde(default)]
+    systemd: SystemdPolicy,
     #[serde(default)]
     exception: Vec<Spanned<Exception>>,
 }
@@ -80,6 +82,7 @@ pub fn parse(file: &str, text: &str) -> Result<Policy, PolicyError> {
         host: document.host,
         seccomp: document.seccomp,
         hooks: document.hooks,
+        systemd: document.systemd,
         exceptions,
         exec,
     })

@@ -73,18 +73,6 @@ mod tests {
     }
 
     #[test]
-    fn devices_beyond_the_standard_ones_are_withheld() {
-        let list = r#"{"devices": [
-            {"allow": true, "type": "b", "major": 8, "minor": 0, "access": "rwm"},
-            {"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rw"}]}"#;
-
-        let update = judged(Level::Hardened, list);
-
-        assert_eq!(update.resources.devices().as_ref().unwrap().len(), 1);
-        assert_eq!(update.changes[0].rule, "cgroup.devices");
-    }
-
-    #[test]
     fn audit_changes_nothing_and_says_what_it_would() {
         let update = judged(Level::Audit, r#"{"pids": {"limit": -1}}"#);
 

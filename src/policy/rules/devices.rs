@@ -15,10 +15,6 @@ pub(super) fn apply(case: &mut Case<'_>) {
     access_rules(case);
 }
 
-pub(super) fn apply_to_update(case: &mut Case<'_>) {
-    access_rules(case);
-}
-
 fn letter(typ: LinuxDeviceType) -> &'static str {
     match typ {
         LinuxDeviceType::C | LinuxDeviceType::U => "c",

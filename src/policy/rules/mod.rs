@@ -28,6 +28,8 @@ pub struct HostView {
     pub hooks: Vec<FoundHook>,
     /// Directories that decide about containers: the policy's, the state's, the records'.
     pub protected: Vec<PathBuf>,
+    /// Whether systemd makes the control group.
+    pub systemd: bool,
 }
 
 /// What a path in `/linux/namespaces` leads to.
@@ -86,7 +88,6 @@ pub struct PodView {
 
 /// Puts the resources of an update before the rules that judge those of a bundle.
 pub fn apply_to_update(case: &mut Case<'_>) {
-    devices::apply_to_update(case);
     kernel::apply_to_update(case);
 }
 
@@ -107,4 +108,5 @@ pub fn apply_all(case: &mut Case<'_>) {
     network::apply(case);
     crate::policy::seccomp::apply(case);
     hooks::apply(case);
+    crate::policy::systemd::apply(case);
 }
