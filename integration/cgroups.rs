@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use casemate::cgroup::{Cgroup, Claimant, Hierarchies, remove_planned};
 use casemate::plan::cgroup::{
-    CgroupPlan, CgroupRequest, StandardDevices, build_cgroup_plan, check_enforceable,
+    CgroupPlan, CgroupRequest, Driver, StandardDevices, build_cgroup_plan, check_enforceable,
 };
 
 /// Says to the test binary, run by itself, what to do instead of testing.
@@ -21,6 +21,7 @@ fn plan(path: &str, resources: &str) -> CgroupPlan {
         cgroups_path: Some(Path::new(path)),
         default_pids_limit: None,
         standard_devices: StandardDevices::Open,
+        driver: Driver::Cgroupfs,
     })
     .unwrap()
 }

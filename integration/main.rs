@@ -63,6 +63,8 @@ mod seccomp_notify;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod systemd;
+#[cfg(test)]
 mod terminal;
 #[cfg(test)]
 mod time_ns;

@@ -1,7 +1,7 @@
 //! The control groups of a container, wherever this host has the controller.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Bundle, Runtime};
 
@@ -53,7 +53,9 @@ pub(crate) fn has_controller(controller: &str) -> bool {
     let v2_name = if controller == "blkio" { "io" } else { controller };
     let v1 = fs::read_to_string("/proc/self/cgroup").unwrap();
     let in_v1 = v1.lines().any(|line| {
-        line.split(':').nth(1).unwrap_or_default().split(',').any(|name| name == controller)
+        let names = line.split(':').nth(1).unwrap_or_default();
+        let mounted = |name: &str| Path::new("/sys/fs/cgroup").join(name).join("tasks").exists();
+        names.split(',').any(|name| name == controller) && (mounted(names) || mounted(controller))
     });
     let in_v2 = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].iter().any(|root| {
         let list = fs::read_to_string(format!("{root}/cgroup.controllers")).unwrap_or_default();

@@ -8,14 +8,16 @@ use super::hierarchies::open_v1;
 use super::limits::{self, Limit};
 use super::place::place;
 use super::saved::{Claimant, CreatedDirectory, SavedCgroup};
+use super::systemd::SavedUnit;
 use super::{CgroupError, Hierarchies, ebpf};
 use crate::plan::cgroup::{
-    CgroupPlan, Chosen, DeviceRules, RelativePath, Setting, SettingOrigin, choose,
+    CgroupPath, CgroupPlan, Chosen, DeviceRules, RelativePath, Setting, SettingOrigin, choose,
 };
+use crate::sys::placeholder::Placeholder;
 use crate::sys::{Errno, bpf};
 
 /// A container's control group: one directory of the v2 hierarchy, and one of each v1
-/// hierarchy that holds a limit of it.
+/// hierarchy that it is in.
 #[derive(Debug)]
 pub struct Cgroup {
     pub(super) claimant: Claimant,
@@ -24,6 +26,10 @@ pub struct Cgroup {
     pub(super) v1: Vec<V1Group>,
     pub(super) created: Vec<CreatedDirectory>,
     pub(super) programs: Vec<u32>,
+    /// The scope that it is, where systemd made it.
+    pub(super) unit: Option<SavedUnit>,
+    /// What keeps that scope alive until init is in it.
+    pub(super) placeholder: Option<Placeholder>,
 }
 
 /// The group's directory in one v1 hierarchy.
@@ -48,22 +54,40 @@ impl Cgroup {
         claimant: Claimant,
         hierarchies: &Hierarchies,
     ) -> Result<Self, CgroupError> {
-        let path = plan.path.resolve(&claimant.id);
-        let path = path.map_err(|source| CgroupError::Path { source })?;
-        let mut created = Vec::new();
-        let leaf = match place(&hierarchies.v2, None, &path, &claimant, &mut created) {
-            Ok(leaf) => leaf,
-            Err(error) => {
-                super::remove::take_back(hierarchies, &created);
-                return Err(error);
-            }
+        let mut group = match &plan.path {
+            CgroupPath::Scope(scope) => Self::start_scope(plan, scope, claimant, hierarchies)?,
+            CgroupPath::Given(_) | CgroupPath::ById => Self::make(plan, claimant, hierarchies)?,
         };
-        let mut group =
-            Self { claimant, path, leaf, v1: Vec::new(), created, programs: Vec::new() };
         match group.furnish(plan, hierarchies) {
             Ok(()) => Ok(group),
             Err(error) => {
                 group.abandon(hierarchies);
+                Err(error)
+            }
+        }
+    }
+
+    fn make(
+        plan: &CgroupPlan,
+        claimant: Claimant,
+        hierarchies: &Hierarchies,
+    ) -> Result<Self, CgroupError> {
+        let path = plan.path.resolve(&claimant.id);
+        let path = path.map_err(|source| CgroupError::Path { source })?;
+        let mut created = Vec::new();
+        match place(&hierarchies.v2, None, &path, &claimant, &mut created) {
+            Ok(leaf) => Ok(Self {
+                claimant,
+                path,
+                leaf,
+                v1: Vec::new(),
+                created,
+                programs: Vec::new(),
+                unit: None,
+                placeholder: None,
+            }),
+            Err(error) => {
+                super::remove::take_back(hierarchies, &created);
                 Err(error)
             }
         }
@@ -92,6 +116,8 @@ impl Cgroup {
             v1,
             created: saved.created.clone(),
             programs: saved.programs.clone(),
+            unit: saved.unit.clone(),
+            placeholder: None,
         })
     }
 
@@ -104,6 +130,7 @@ impl Cgroup {
             v1: self.v1.iter().map(|group| group.mount.clone()).collect(),
             created: self.created.clone(),
             programs: self.programs.clone(),
+            unit: self.unit.clone(),
         }
     }
 
@@ -143,7 +170,18 @@ impl Cgroup {
         let is_new = self.owns_leaf();
         // A group that was there may have any value; a new one has the defaults.
         let wanted = plan.settings.iter().filter(|setting| !(is_new && setting.is_default));
-        self.write_limits(wanted, hierarchies)?;
+        let wanted: Vec<_> = match self.placeholder {
+            // It counts until init is there.
+            Some(_) => wanted.map(Setting::with_one_task_more).collect(),
+            None => wanted.cloned().collect(),
+        };
+        self.write_limits(wanted.iter(), hierarchies)?;
+        for mount in hierarchies.v1_mounts() {
+            // A set of processors counts nothing, and takes a while to make.
+            if !hierarchies.is_cpuset(mount) {
+                self.enter_v1(mount)?;
+            }
+        }
         if plan.devices.allows_everything() {
             return Ok(());
         }

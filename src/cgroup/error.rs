@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::systemd::BusError;
 use crate::plan::cgroup::PathFault;
 use crate::sys::Errno;
 use crate::sys::bpf::LoadError;
@@ -123,6 +124,17 @@ pub enum CgroupError {
         group: String,
         /// Why not.
         why: &'static str,
+    },
+
+    /// systemd did not do what it was asked.
+    #[error("{what} unit {unit}")]
+    Unit {
+        /// What was asked, as in `start`.
+        what: &'static str,
+        /// Of which unit.
+        unit: String,
+        /// Why not.
+        source: BusError,
     },
 
     /// Anything else that the kernel refused.

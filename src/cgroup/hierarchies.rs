@@ -1,6 +1,6 @@
 //! Finds the host's hierarchies and says what they can do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::fstatfs;
@@ -17,6 +17,8 @@ pub struct Hierarchies {
     pub(super) v2: Directory,
     v2_mount: Option<PathBuf>,
     facts: CgroupFacts,
+    /// v1 hierarchies without controllers, which only keep track: by name, as in `name=systemd`.
+    named: BTreeMap<String, PathBuf>,
 }
 
 /// Where every distribution mounts its hierarchies.
@@ -46,18 +48,40 @@ impl Hierarchies {
         };
         let no_hierarchy = |source| CgroupError::NoHierarchy { source };
         let controllers = v2.read("cgroup.controllers").map_err(no_hierarchy)?;
-        let facts = CgroupFacts {
-            v2: controllers.split_whitespace().map(str::to_owned).collect(),
-            // With v2 at the usual place, v1 has none: spare the search.
-            v1: if is_pure { BTreeMap::new() } else { find_v1() },
-        };
-        Ok(Self { v2, v2_mount, facts })
+        // With v2 at the usual place, v1 has none: spare the search.
+        let (v1, named) = if is_pure { Default::default() } else { find_v1() };
+        let v2_controllers = controllers.split_whitespace().map(str::to_owned).collect();
+        Ok(Self { v2, v2_mount, facts: CgroupFacts { v2: v2_controllers, v1 }, named })
     }
 
     /// Which controllers there are, for the plan.
     #[must_use]
     pub fn facts(&self) -> &CgroupFacts {
         &self.facts
+    }
+
+    /// Whether there are v1 hierarchies. A container is then in all of them, as with other
+    /// runtimes: engines count there, and systemd keeps track in one of them.
+    #[must_use]
+    pub fn has_v1(&self) -> bool {
+        !self.facts.v1.is_empty() || !self.named.is_empty()
+    }
+
+    /// Where v1 hierarchies are mounted.
+    pub(super) fn v1_mounts(&self) -> BTreeSet<&Path> {
+        self.facts.v1.values().chain(self.named.values()).map(PathBuf::as_path).collect()
+    }
+
+    /// Where the v1 hierarchy is that /proc calls by these names.
+    pub(super) fn v1_mount(&self, names: &str) -> Option<&Path> {
+        let first = names.split(',').next().unwrap_or_default();
+        self.named.get(names).or_else(|| self.facts.v1.get(first)).map(PathBuf::as_path)
+    }
+
+    /// Whether a v1 hierarchy is that of processor sets, and nothing besides.
+    pub(super) fn is_cpuset(&self, mount: &Path) -> bool {
+        let mut controllers = self.facts.v1.iter().filter(|(_, other)| *other == mount);
+        controllers.next().is_some_and(|(name, _)| name == "cpuset") && controllers.next().is_none()
     }
 
     /// Where v2 is mounted; `None` for the mount of our own.
@@ -102,15 +126,19 @@ fn mount_detached() -> std::result::Result<Directory, CgroupError> {
 
 /// The v1 hierarchies of this process that are mounted where distributions mount them: in a
 /// directory named after all their controllers, or after one.
-fn find_v1() -> BTreeMap<String, PathBuf> {
-    let mut found = BTreeMap::new();
+fn find_v1() -> (BTreeMap<String, PathBuf>, BTreeMap<String, PathBuf>) {
+    let (mut found, mut named) = (BTreeMap::new(), BTreeMap::new());
     let own = Directory::open_root(Path::new("/proc/self"));
     let own = own.and_then(|own| own.read("cgroup")).unwrap_or_default();
     for line in own.lines() {
         let Some(names) = line.split(':').nth(1).filter(|names| !names.is_empty()) else {
             continue;
         };
-        if names.starts_with("name=") {
+        if let Some(name) = names.strip_prefix("name=") {
+            let mount = Path::new(BASE).join(name);
+            if open_v1(&mount).is_ok() {
+                named.insert(names.to_owned(), mount);
+            }
             continue;
         }
         let candidates = std::iter::once(names).chain(names.split(','));
@@ -119,5 +147,5 @@ fn find_v1() -> BTreeMap<String, PathBuf> {
             found.extend(names.split(',').map(|name| (name.to_owned(), mount.clone())));
         }
     }
-    found
+    (found, named)
 }

@@ -20,7 +20,9 @@ mod place;
 mod processes;
 mod remove;
 mod saved;
+mod scoped;
 pub mod stats;
+pub mod systemd;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -28,6 +30,7 @@ mod update;
 mod watch;
 
 pub use create::Cgroup;
+use create::V1Group;
 pub use enter::Entrance;
 pub use error::CgroupError;
 pub use hierarchies::Hierarchies;

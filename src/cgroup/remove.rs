@@ -1,6 +1,5 @@
 //! Removes what a container's creation made, and nothing else.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -8,7 +7,7 @@ use super::directory::Directory;
 use super::hierarchies::open_v1;
 use super::processes::{PATIENCE, kill_all, timeout, wait_for_event};
 use super::saved::{Claimant, CreatedDirectory, SavedCgroup, read_mark, unmark};
-use super::{Cgroup, CgroupError, Hierarchies, tree};
+use super::{Cgroup, CgroupError, Hierarchies, scoped, tree};
 use crate::plan::cgroup::{CgroupPath, RelativePath};
 use crate::sys::{Errno, Result, bpf};
 
@@ -28,6 +27,7 @@ impl Cgroup {
             return Err(timeout(path, "populated"));
         }
         self.release();
+        self.stop_unit();
         for made in self.created.iter().rev() {
             let what = CgroupError::system("remove", made.path.as_str());
             let root = match &made.mount {
@@ -47,6 +47,9 @@ impl Cgroup {
     /// Undoes a creation that failed; no process has been inside.
     pub(super) fn abandon(&self, hierarchies: &Hierarchies) {
         self.release();
+        // Its process is not a container's: no one waits for what it may still do.
+        let _ = kill_all(&self.leaf);
+        self.stop_unit();
         take_back(hierarchies, &self.created);
     }
 
@@ -91,8 +94,12 @@ pub fn remove_saved(
 ) -> std::result::Result<(), CgroupError> {
     let group = match Cgroup::open(saved, hierarchies) {
         Ok(group) => group,
-        // Someone took the v2 group away. What is left elsewhere is still ours.
+        // Someone took the v2 group away: systemd does when its scope is empty. What is left
+        // elsewhere is still ours.
         Err(CgroupError::System { source: Errno::ENOENT | Errno::ENODEV, .. }) => {
+            if let Some(unit) = &saved.unit {
+                scoped::stop(unit);
+            }
             for made in saved.created.iter().rev() {
                 let what = CgroupError::system("remove", made.path.as_str());
                 match &made.mount {
@@ -131,7 +138,7 @@ pub fn remove_planned(
 ) -> std::result::Result<(), CgroupError> {
     let path = path.resolve(&claimant.id).map_err(|source| CgroupError::Path { source })?;
     remove_if_marked(&hierarchies.v2, &path, claimant)?;
-    for mount in v1_mounts(hierarchies) {
+    for mount in hierarchies.v1_mounts() {
         let what = CgroupError::system("open v1", path.as_str());
         remove_if_marked(&open_v1(mount).map_err(what)?, &path, claimant)?;
     }
@@ -148,15 +155,11 @@ pub fn remove_marked(
     hierarchies: &Hierarchies,
 ) -> std::result::Result<(), CgroupError> {
     remove_below(&hierarchies.v2, claimant)?;
-    for mount in v1_mounts(hierarchies) {
+    for mount in hierarchies.v1_mounts() {
         let what = CgroupError::system("open v1", "");
         remove_below(&open_v1(mount).map_err(what)?, claimant)?;
     }
     Ok(())
-}
-
-fn v1_mounts(hierarchies: &Hierarchies) -> BTreeSet<&Path> {
-    hierarchies.facts().v1.values().map(std::path::PathBuf::as_path).collect()
 }
 
 fn remove_below(root: &Directory, claimant: &Claimant) -> std::result::Result<(), CgroupError> {

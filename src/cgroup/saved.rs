@@ -7,6 +7,7 @@ use rustix::io;
 use serde::{Deserialize, Serialize};
 
 use super::directory::{Directory, errno};
+use super::systemd::SavedUnit;
 use crate::plan::cgroup::RelativePath;
 use crate::sys::Result;
 
@@ -24,6 +25,9 @@ pub struct SavedCgroup {
     pub created: Vec<CreatedDirectory>,
     /// Device programs in a group that was there before: they outlive the container otherwise.
     pub programs: Vec<u32>,
+    /// The scope that it is, where systemd made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<SavedUnit>,
 }
 
 /// Whose a group is: a container, known by its id among those of one state root.

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
-use crate::plan::cgroup::{CgroupPlan, CgroupRequest, StandardDevices, build_cgroup_plan};
+use crate::plan::cgroup::{CgroupPlan, CgroupRequest, Driver, StandardDevices, build_cgroup_plan};
 use crate::sys::Errno;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -30,6 +30,7 @@ fn plan_at(path: Option<&str>, resources: &str) -> CgroupPlan {
         cgroups_path: path.map(Path::new),
         default_pids_limit: None,
         standard_devices: StandardDevices::Open,
+        driver: Driver::Cgroupfs,
     })
     .unwrap()
 }
@@ -83,10 +84,11 @@ fn a_group_is_made_and_removed_without_trace() {
     let group = Cgroup::create(&plan("{}"), claimant(&id), &hierarchies).unwrap();
 
     let directory = root_of(&hierarchies).join(format!("casemate-{id}"));
-    assert_eq!(group.paths(&hierarchies), std::slice::from_ref(&directory));
-    assert!(directory.is_dir());
+    let paths = group.paths(&hierarchies);
+    assert_eq!(paths[0], directory);
+    assert!(paths.iter().all(|path| path.is_dir()));
     group.remove(&hierarchies).unwrap();
-    assert!(!directory.exists());
+    assert!(!paths.iter().any(|path| path.exists()));
 }
 
 #[test]

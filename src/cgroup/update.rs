@@ -7,12 +7,12 @@ use rustix::fs::{AtFlags, Gid, Uid, chownat};
 use super::before::Before;
 use super::directory::{Directory, errno};
 use super::{Cgroup, CgroupError, Hierarchies};
-use crate::plan::cgroup::{CgroupPlan, DeviceRules};
-use crate::sys::{Errno, bpf};
+use crate::plan::cgroup::CgroupPlan;
+use crate::sys::Errno;
 
 impl Cgroup {
-    /// Changes limits of a container that runs, and its device rules if `devices` says so.
-    /// Processes join the v1 hierarchies that are new to the group.
+    /// Changes limits of a container that runs. Processes join the v1 hierarchies that are new to
+    /// the group.
     ///
     /// # Errors
     /// [`CgroupError::BelowUse`] if the plan says to check; nothing was changed then. Any other
@@ -21,7 +21,6 @@ impl Cgroup {
     pub fn update(
         &mut self,
         plan: &CgroupPlan,
-        devices: Option<&DeviceRules>,
         hierarchies: &Hierarchies,
     ) -> Result<(), CgroupError> {
         if plan.check_memory_before_update {
@@ -32,8 +31,12 @@ impl Cgroup {
         let changed = self
             .write_limits(plan.settings.iter(), hierarchies)
             .and_then(|()| if self.v1.len() > joined { self.bring_in_all() } else { Ok(()) });
-        let changed = changed.and_then(|()| match devices {
-            Some(devices) => self.replace_devices(devices),
+        // systemd writes what it knows once more, rounded: after it, the exact limits again.
+        let changed = changed.and_then(|()| match &self.unit {
+            Some(_) => {
+                self.tell_unit(plan)?;
+                self.write_limits(plan.settings.iter(), hierarchies)
+            }
             None => Ok(()),
         });
         if changed.is_err() {
@@ -59,19 +62,6 @@ impl Cgroup {
                 }
             }
         }
-    }
-
-    /// The new program is attached before the old ones go: at no time is there none.
-    fn replace_devices(&mut self, devices: &DeviceRules) -> Result<(), CgroupError> {
-        let path = self.path.as_str().to_owned();
-        let what = || CgroupError::system("replace the device program of", &path);
-        let old = bpf::device_programs(self.leaf.as_fd()).map_err(what())?;
-        self.attach(devices)?;
-        let ours = |id: &u32| self.owns_leaf() || self.programs.contains(id);
-        for id in old.into_iter().filter(ours) {
-            bpf::detach_device_program(self.leaf.as_fd(), id).map_err(what())?;
-        }
-        Ok(())
     }
 
     /// `memory.checkBeforeUpdate`: a limit below the present use would call the OOM killer.

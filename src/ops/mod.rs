@@ -9,6 +9,7 @@ mod exec;
 mod explain;
 mod filter;
 mod group;
+mod group_plan;
 mod hooks;
 mod kill;
 mod list;

@@ -7,14 +7,14 @@ use std::time::SystemTime;
 use oci_spec::runtime::Spec;
 
 use super::pod::{self, Fellow};
-use super::{Context, OpsError, Result, filter};
+use super::{Context, OpsError, Result, filter, group_plan};
 use crate::audit::DEFAULT_FILE;
 use crate::cgroup::Hierarchies;
 use crate::host::bundle::Bundle;
 use crate::host::{hooks, namespaces, policy_file, probe, sources};
 use crate::plan::action::{IdMapping, Namespace};
 use crate::plan::build::{self, Inputs};
-use crate::plan::cgroup::{self, CgroupPlan, CgroupRequest, StandardDevices};
+use crate::plan::cgroup::Driver;
 use crate::plan::facts::KernelFacts;
 use crate::plan::{self, LaunchPlan};
 use crate::policy::rules::{HostView, PodView};
@@ -55,13 +55,7 @@ pub(super) fn prepare(
     id: Option<&ContainerId>,
 ) -> Result<Prepared> {
     let policy = load_policy(context, doing)?;
-    if context.systemd_cgroup {
-        return Err(OpsError::failed(
-            doing,
-            "--systemd-cgroup: this version has no systemd driver",
-        )
-        .hint("set the engine's cgroup manager to `cgroupfs`"));
-    }
+    let driver = group_plan::driver(context, doing)?;
     let bundle = Bundle::open(bundle).map_err(|error| OpsError::because(doing, &error))?;
     let config = read(doing, &bundle, policy.level)?;
     let mut facts = probe::kernel_facts(config.spec(), &bundle)
@@ -69,16 +63,15 @@ pub(super) fn prepare(
     let fellow = pod::look(context, doing, policy.level, config.spec(), &mut facts)?;
     let (spec, mut host) = host_view(context, config, &facts, &bundle);
     host.subject = subject(&policy, &bundle, id);
+    host.systemd = driver == Driver::Systemd;
     let judged = policy::judge(&policy, spec, &host)
         .map_err(|refusals| OpsError::refused(doing, &refusals))?;
     let hierarchies = Hierarchies::open().map_err(|error| OpsError::because(doing, &error))?;
     let mut notes = Vec::new();
-    let cgroup = cgroup_plan(doing, &judged, &hierarchies, &mut notes)?;
+    let cgroup = group_plan::build(doing, &judged, driver, &hierarchies, &mut notes)?;
     let filter = filter::build(doing, &judged, &mut notes)?;
     let rootfs = facts.rootfs.path.as_str().to_owned();
-    let joins_v1 = cgroup.settings.iter().filter(|setting| !setting.is_default).any(|setting| {
-        matches!(cgroup::choose(setting, hierarchies.facts()), Some(cgroup::Chosen::V1 { .. }))
-    });
+    let joins_v1 = hierarchies.has_v1();
     let bundle_path = bundle.path().to_str().unwrap_or_default();
     let inputs = Inputs {
         judged: &judged,
@@ -177,36 +170,9 @@ fn read(doing: &str, bundle: &Bundle, level: Level) -> Result<Config> {
 }
 
 /// All faults of config.json: the first one in the sentence, the others as facts.
-fn listed(doing: &str, mut faults: impl Iterator<Item = String>) -> OpsError {
+pub(super) fn listed(doing: &str, mut faults: impl Iterator<Item = String>) -> OpsError {
     let first = faults.next().unwrap_or_default();
     let mut error = OpsError::failed(doing, format!("config.json {first}"));
     error.facts.extend(faults.take(8).map(|fault| ("also", fault)));
     error.fact("undone", "nothing was created")
-}
-
-fn cgroup_plan(
-    doing: &str,
-    judged: &Judged,
-    hierarchies: &Hierarchies,
-    notes: &mut Vec<String>,
-) -> Result<CgroupPlan> {
-    let linux = judged.spec.linux().as_ref();
-    let request = CgroupRequest {
-        resources: linux.and_then(|linux| linux.resources().as_ref()),
-        cgroups_path: linux.and_then(|linux| linux.cgroups_path().as_deref()),
-        default_pids_limit: judged.pids_limit,
-        standard_devices: match judged.level {
-            Level::Hardened => StandardDevices::Open,
-            Level::Audit => StandardDevices::OpenAndMakeAny,
-        },
-    };
-    let all = |errors: Vec<cgroup::CgroupPlanError>| {
-        listed(doing, errors.into_iter().map(|error| error.to_string()))
-    };
-    let plan = cgroup::build_cgroup_plan(&request).map_err(all)?;
-    let degraded = cgroup::check_enforceable(&plan, hierarchies.facts()).map_err(all)?;
-    notes.extend(
-        plan.notes.iter().chain(&degraded).map(|note| format!("{}: {}", note.at, note.why)),
-    );
-    Ok(plan)
 }

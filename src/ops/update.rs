@@ -7,7 +7,7 @@
 use oci_spec::runtime::LinuxResources;
 
 use super::{Context, OpsError, Result, group, record};
-use crate::plan::cgroup::{Amendment, CgroupPlan, StandardDevices, check_enforceable};
+use crate::plan::cgroup::{Amendment, CgroupPlan, check_enforceable};
 use crate::plan::{Action, LaunchPlan};
 use crate::policy::{self, JudgedUpdate, Level};
 use crate::spec;
@@ -60,7 +60,7 @@ pub fn update(context: &Context, request: &UpdateRequest) -> Result<()> {
     let level = Level::parse(&record.level);
     let judged = policy::judge_update(level, request.resources.clone())
         .map_err(|refusals| OpsError::refused(doing.as_str(), &refusals))?;
-    let amended = amend(&doing, &entry, &record, level, &judged)?;
+    let amended = amend(&doing, &entry, &record, &judged)?;
     let noted = check_enforceable(&amended.update, group.hierarchies.facts())
         .map_err(|errors| faults(&doing, &errors))?;
     for note in amended.update.notes.iter().chain(&noted) {
@@ -68,7 +68,7 @@ pub fn update(context: &Context, request: &UpdateRequest) -> Result<()> {
     }
     let written = group
         .cgroup
-        .update(&amended.update, amended.devices.as_ref(), &group.hierarchies)
+        .update(&amended.update, &group.hierarchies)
         .map_err(|error| OpsError::because(doing.as_str(), &error));
     // Also when it failed: processes may be in more hierarchies than before.
     record.cgroup = serde_json::to_value(group.cgroup.save())
@@ -85,22 +85,12 @@ pub fn update(context: &Context, request: &UpdateRequest) -> Result<()> {
 }
 
 /// The limits in force, and what the update makes of them.
-fn amend(
-    doing: &str,
-    entry: &Entry,
-    record: &Record,
-    level: Level,
-    judged: &JudgedUpdate,
-) -> Result<Amendment> {
+fn amend(doing: &str, entry: &Entry, record: &Record, judged: &JudgedUpdate) -> Result<Amendment> {
     let current = match &record.limits {
         Some(limits) => limits.clone(),
         None => planned(doing, entry)?,
     };
-    let standard = match level {
-        Level::Hardened => StandardDevices::Open,
-        Level::Audit => StandardDevices::OpenAndMakeAny,
-    };
-    current.amend(&judged.resources, standard).map_err(|errors| faults(doing, &errors))
+    current.amend(&judged.resources).map_err(|errors| faults(doing, &errors))
 }
 
 /// The limits that the container was created with.

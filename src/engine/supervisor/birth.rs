@@ -16,7 +16,7 @@ use crate::plan::action::{ClockOffsets, IdMapping, MountPoint};
 use crate::plan::cgroup::CgroupPlan;
 use crate::plan::hooks::Stage;
 use crate::plan::text::{HostPath, RootedPath};
-use crate::plan::{Gate, IdMap, Namespace, Slot};
+use crate::plan::{Action, Gate, IdMap, Namespace, Slot};
 use crate::policy::Level;
 use crate::store::ranges::Range;
 use crate::sys::{Errno, fd, ns, process};
@@ -179,8 +179,15 @@ impl Supervisor<'_> {
         };
         // Recorded before anything else can fail: undo must know of the process.
         self.child = Some(Child { pid, process, proc, socket: ours });
-        if let Some(cgroup) = &self.cgroup {
-            cgroup.join_v1(pid).map_err(|error| Cause::said(chain(&error)))?;
+        let plan = self.plan.steps.iter().find_map(|step| {
+            let Action::MakeCgroup { cgroup } = &step.action else { return None };
+            Some(cgroup)
+        });
+        if let (Some(cgroup), Some(plan)) = (&mut self.cgroup, plan) {
+            cgroup
+                .join_v1(pid)
+                .and_then(|()| cgroup.settle(plan, self.request.hierarchies))
+                .map_err(|error| Cause::said(chain(&error)))?;
         }
         Ok(())
     }
