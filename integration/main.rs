@@ -43,6 +43,8 @@ mod netdevices;
 #[cfg(test)]
 mod overlay;
 #[cfg(test)]
+mod overlay_runs;
+#[cfg(test)]
 mod pause;
 #[cfg(test)]
 mod pods;
@@ -54,6 +56,8 @@ mod probes;
 mod process_properties;
 #[cfg(test)]
 mod rootfs;
+#[cfg(test)]
+mod rootfs_shift;
 #[cfg(test)]
 mod seccomp_cli;
 #[cfg(test)]

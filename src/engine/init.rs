@@ -130,6 +130,7 @@ fn perform(init: &mut Init<'_>, id: StepId, action: &Action) -> Result<()> {
         | Action::WriteIdMaps { .. }
         | Action::CopyRootfs { .. }
         | Action::AssembleRootfs { .. }
+        | Action::ShiftRootfs { .. }
         | Action::FetchMount { .. }
         | Action::EnterMounts
         | Action::AttachRoot { .. }

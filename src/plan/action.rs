@@ -102,6 +102,11 @@ pub enum Action {
         /// Flags of the mount, and whether the ids of its layers are translated.
         attributes: MountAttributes,
     },
+    /// Gives the root file system to the container's ids file by file, in memory above it.
+    ShiftRootfs {
+        /// Flags of the mount.
+        attributes: MountAttributes,
+    },
     /// Builds a mount, detached.
     BuildMount {
         /// Where it is kept until it is attached.

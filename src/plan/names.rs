@@ -26,6 +26,7 @@ impl Action {
             Self::CheckIdMaps { .. } => "ids.check-maps",
             Self::CopyRootfs { .. } => "rootfs.copy",
             Self::AssembleRootfs { .. } => "rootfs.assemble",
+            Self::ShiftRootfs { .. } => "rootfs.shift",
             Self::BuildMount { .. } => "mount.build",
             Self::FetchMount { .. } => "mount.fetch",
             Self::EnterMounts => "ns.enter-mounts",
@@ -134,7 +135,7 @@ impl Action {
                     }
                 }
             }
-            Self::CopyRootfs { attributes } => flags(attributes),
+            Self::CopyRootfs { attributes } | Self::ShiftRootfs { attributes } => flags(attributes),
             Self::AssembleRootfs { overlay, attributes } => {
                 format!("overlay of {} layers, {}", overlay.layers.len(), flags(attributes))
             }

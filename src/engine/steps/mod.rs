@@ -12,4 +12,5 @@ pub(super) mod netdev;
 pub(super) mod overlay;
 pub(super) mod privileges;
 pub(super) mod rootfs;
+pub(super) mod shift;
 pub(super) mod task;

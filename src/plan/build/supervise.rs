@@ -149,9 +149,11 @@ impl Builder<'_> {
                 Action::AssembleRootfs { overlay: overlay.clone(), attributes }
             }
             RootfsKind::Unmappable(why) if mapped => {
-                let what = format!("{} {why}", facts.rootfs.path);
-                self.fault("/root/path", what);
-                return;
+                let note = format!(
+                    "/root/path: {why}: its files are given to the container's ids one by one"
+                );
+                self.inputs.notes.push(note);
+                Action::ShiftRootfs { attributes }
             }
             RootfsKind::Overlay(_) | RootfsKind::Unmappable(_) | RootfsKind::Mappable => {
                 Action::CopyRootfs { attributes }

@@ -80,6 +80,7 @@ fn fate(action: &Action) -> Fate {
         | Action::WriteIdMaps { .. }
         | Action::CopyRootfs { .. }
         | Action::AssembleRootfs { .. }
+        | Action::ShiftRootfs { .. }
         | Action::BuildMount { .. }
         | Action::FetchMount { .. }
         | Action::EnterMounts
