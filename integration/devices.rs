@@ -96,15 +96,16 @@ fn masked_paths_are_empty_and_read_only_ones_are_read_only() {
         .set("/linux/maskedPaths/-", json!("/etc/secret"))
         .set("/linux/maskedPaths/-", json!("/etc/dir"))
         .set("/linux/maskedPaths/-", json!("/etc/dir"))
+        .set("/linux/maskedPaths/-", json!("/etc/other"))
         .set("/linux/maskedPaths/-", json!("/not/there"))
         .set("/linux/readonlyPaths/-", json!("/etc/fixed"))
         .set("/linux/readonlyPaths/-", json!("/not/there"))
         .shell(
             "wc -c < /etc/secret; ls /etc/dir; touch /etc/dir/x /etc/fixed/x 2>&1; \
              cat /etc/fixed/file; grep -c ' /etc/dir ' /proc/self/mountinfo; \
-             set -- $(stat -c %d /etc/dir /etc/secret); test $1 = $2 && echo one",
+             set -- $(stat -c %d /etc/dir /etc/other); test $1 = $2 && echo one",
         );
-    for dir in ["etc/dir", "etc/fixed"] {
+    for dir in ["etc/dir", "etc/other", "etc/fixed"] {
         fs::create_dir(bundle.rootfs().join(dir)).unwrap();
         fs::write(bundle.rootfs().join(dir).join("file"), "content\n").unwrap();
     }

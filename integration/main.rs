@@ -31,6 +31,8 @@ mod hooks;
 #[cfg(test)]
 mod hostile_bundle;
 #[cfg(test)]
+mod labels;
+#[cfg(test)]
 mod layers;
 #[cfg(test)]
 mod lifecycle;

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::hook;
 use super::prepare::{InitPlan, StartGate};
-use super::steps::{io, namespace, privileges};
+use super::steps::{io, label, namespace, privileges};
 use super::wire::{self, Failure};
 use crate::plan::{Action, StepId};
 use crate::sys::{Errno, Result, process, task};
@@ -103,6 +103,9 @@ fn perform(init: &mut Init<'_>, id: StepId, action: &Action) -> Result<()> {
         }
         Action::SetMemoryPolicy { policy } => task::set_memory_policy(policy.mode, &policy.nodes),
         Action::SetPersonality { persona } => task::set_personality(*persona),
+        Action::SetAppArmor { profile } => label::set_apparmor(init.plan, profile.as_c_str()),
+        Action::SetSelinux { label } => label::set_selinux(init.plan, label.as_c_str()),
+        Action::LabelKeys { label } => label::label_keys(init.plan, label.as_c_str()),
         Action::LimitBounding { keep } => crate::sys::caps::limit_bounding(*keep),
         Action::SetIds { uid, gid, groups } => privileges::set_ids(*uid, *gid, groups),
         Action::SetCapabilities { sets } => privileges::set_capabilities(sets),

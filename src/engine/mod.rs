@@ -203,13 +203,15 @@ fn engine_words(plan: &LaunchPlan, action: &Action, errno: Errno) -> Option<Stri
         }
         Action::FindProgram | Action::Execute => Some(format!("exec: \"{name}\": {words}")),
         Action::ChangeDirectory { .. } => Some(format!("chdir: {words}")),
+        Action::SetAppArmor { .. } => Some("write to `/proc/self/attr/apparmor/exec`".to_owned()),
+        Action::SetSelinux { .. } => Some("write to `/proc/self/attr/exec`".to_owned()),
         _ => None,
     }
 }
 
 /// What to do about it. A table of what is known; most failures have no remedy but their text.
 fn hint(action: &Action, errno: Option<Errno>) -> Option<&'static str> {
-    const HINTS: [(&str, &[Errno], &str); 7] = [
+    const HINTS: [(&str, &[Errno], &str); 10] = [
         (
             "limit.raise",
             &[Errno::EPERM],
@@ -237,6 +239,21 @@ fn hint(action: &Action, errno: Option<Errno>) -> Option<&'static str> {
             "keep the source on ext4, xfs, btrfs or tmpfs, and look at the options given",
         ),
         ("mount.attach", &[Errno::ELOOP, Errno::ENOTDIR], "make it a plain directory in the image"),
+        (
+            "label.set-apparmor",
+            &[Errno::ENOENT, Errno::EINVAL],
+            "load the profile on the host first: `apparmor_parser`, or `aa-status` for what there is",
+        ),
+        (
+            "process.set-scheduler",
+            &[Errno::EPERM],
+            "a deadline goes with all processors only: leave /linux/resources/cpu/cpus out",
+        ),
+        (
+            "process.set-scheduler",
+            &[Errno::EINVAL],
+            "the kernel does not have this policy, or not these values",
+        ),
         (
             "process.spawn",
             &[Errno::ENOSPC],

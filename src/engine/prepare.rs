@@ -65,6 +65,8 @@ pub(super) struct InitPlan<'plan> {
     pub hooks: Vec<InnerHook<'plan>>,
     /// What they are told, around init's process id.
     pub hook_state: (Vec<u8>, Vec<u8>),
+    /// Whether a step finds its own files of procfs.
+    labelled: bool,
     /// How many slots the plan has.
     slots: u32,
 }
@@ -122,6 +124,12 @@ impl<'plan> InitPlan<'plan> {
         let steps: Vec<_> = steps.collect();
         let (filter, filter_flags) = filter(&steps);
         let hooks = inner_hooks(&steps);
+        let labelled = steps.iter().any(|(_, action)| {
+            matches!(
+                action,
+                Action::SetAppArmor { .. } | Action::SetSelinux { .. } | Action::LabelKeys { .. }
+            )
+        });
         let texts = |texts: &'plan [Text]| StringArray::new(texts.iter().map(Text::as_c_str));
         Self {
             steps,
@@ -137,6 +145,7 @@ impl<'plan> InitPlan<'plan> {
             umask: 0o022,
             hooks,
             hook_state: (Vec::new(), Vec::new()),
+            labelled,
             slots: slot_count(plan),
         }
     }
@@ -177,7 +186,20 @@ impl<'plan> InitPlan<'plan> {
 
     /// The first number that init uses for nothing in particular.
     pub(super) fn end_number(&self) -> u32 {
-        self.first_slot_number().saturating_add(self.slots).saturating_add(1)
+        let end = self.first_slot_number().saturating_add(self.slots).saturating_add(1);
+        end.saturating_add(u32::from(self.labelled))
+    }
+
+    /// The number at which init keeps the procfs that it finds its own files in, if it sets
+    /// labels there after `start`. Nothing can be mounted over what is looked up by it.
+    pub(super) fn proc_number(&self) -> Option<RawFd> {
+        let number = self.first_slot_number().saturating_add(self.slots).saturating_add(1);
+        self.labelled.then(|| to_number(number))
+    }
+
+    /// That procfs.
+    pub(super) fn proc(&self) -> BorrowedFd<'_> {
+        fd::borrowed(self.proc_number().unwrap_or(RawFd::MAX))
     }
 
     /// The number at which init keeps `sys` of the container's procfs. The supervisor may
@@ -237,7 +259,7 @@ impl Conversation {
 
 /// The lowest number that no descriptor of init's own can have.
 pub(super) fn floor(plan: &LaunchPlan, preserve: u32) -> RawFd {
-    to_number(preserve.saturating_add(6).saturating_add(slot_count(plan)))
+    to_number(preserve.saturating_add(7).saturating_add(slot_count(plan)))
 }
 
 fn slot_count(plan: &LaunchPlan) -> u32 {

@@ -3,6 +3,7 @@
 pub mod boxes;
 pub mod bundle;
 pub mod hooks;
+pub mod lsm;
 pub mod mountinfo;
 pub mod namespaces;
 pub mod policy_file;

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use oci_spec::runtime::{PosixRlimit, Spec};
+use oci_spec::runtime::{Linux, PosixRlimit, Spec};
 
 use super::bundle::Bundle;
-use super::{namespaces, rootfs};
+use super::{lsm, namespaces, rootfs};
 use crate::plan::exec::ExecFacts;
-use crate::plan::facts::{KernelFacts, LimitFacts};
+use crate::plan::facts::{KernelFacts, LimitFacts, LsmFacts};
 use crate::plan::names::LIMIT_NAMES;
 use crate::sys::{Errno, process};
 
@@ -181,7 +181,16 @@ pub fn kernel_facts(spec: &Spec, bundle: &Bundle) -> Result<KernelFacts, ProbeEr
             may_raise: initial_user_namespace && capabilities.effective.contains(may_raise),
         },
         initial_user_namespace,
+        lsm: if names_labels(spec) { lsm::facts() } else { LsmFacts::default() },
     })
+}
+
+/// Whether a bundle asks for a security module.
+fn names_labels(spec: &Spec) -> bool {
+    let process = spec.process().as_ref();
+    let labels = process.map(|process| [process.apparmor_profile(), process.selinux_label()]);
+    let mounts = spec.linux().as_ref().map(Linux::mount_label);
+    labels.into_iter().flatten().chain(mounts).flatten().any(|text| !text.is_empty())
 }
 
 fn ask(what: &'static str) -> impl Fn(rustix::io::Errno) -> ProbeError {
@@ -228,6 +237,7 @@ pub fn exec_facts<'a>(
             may_raise: may_raise && is_initial_user_namespace()?,
         },
         joins_v1: false,
+        lsm: LsmFacts::default(),
     })
 }
 

@@ -179,6 +179,9 @@ pub enum Action {
     Mask {
         /// Where, inside the root.
         at: RootedPath,
+        /// The option that labels what covers it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        label: Option<FsOption>,
     },
     /// Makes a path and all below it read-only.
     MakeReadonly {
@@ -323,6 +326,21 @@ pub enum Action {
     SetPersonality {
         /// `PER_*` of personality(2).
         persona: u32,
+    },
+    /// Has AppArmor confine the program.
+    SetAppArmor {
+        /// The profile's name.
+        profile: Text,
+    },
+    /// Has SELinux label the program.
+    SetSelinux {
+        /// The label.
+        label: Text,
+    },
+    /// Has SELinux label the keys that are made next.
+    LabelKeys {
+        /// The label.
+        label: Text,
     },
     /// Cuts the bounding set.
     LimitBounding {

@@ -20,6 +20,17 @@ pub struct KernelFacts {
     pub limits: LimitFacts,
     /// Whether this process is root of the initial user namespace.
     pub initial_user_namespace: bool,
+    /// Which security modules are switched on, if the bundle asks for any.
+    pub lsm: LsmFacts,
+}
+
+/// Which security modules the kernel has switched on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LsmFacts {
+    /// AppArmor.
+    pub apparmor: bool,
+    /// SELinux.
+    pub selinux: bool,
 }
 
 /// What this process may do about resource limits.

@@ -28,6 +28,22 @@ pub struct MountAttributes {
     pub mapped: bool,
 }
 
+impl MountAttributes {
+    /// These flags, and nothing else.
+    #[must_use]
+    pub const fn plain(set: u64) -> Self {
+        Self {
+            set,
+            clear: 0,
+            recursive_set: 0,
+            recursive_clear: 0,
+            propagation: 0,
+            then_propagation: 0,
+            mapped: false,
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_zero(bits: &u64) -> bool {
     *bits == 0

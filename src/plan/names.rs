@@ -33,6 +33,9 @@ impl Action {
             Self::AttachRoot { .. } => "rootfs.attach",
             Self::RunHook { .. } => "hook.run",
             Self::Attach { .. } => "mount.attach",
+            Self::SetAppArmor { .. } => "label.set-apparmor",
+            Self::SetSelinux { .. } => "label.set-selinux",
+            Self::LabelKeys { .. } => "label.set-keys",
             Self::MoveNetDevice { .. } => "net.move-device",
             Self::MakeDevice { .. } => "rootfs.make-device",
             Self::SetRootPropagation { .. } => "rootfs.set-propagation",
@@ -102,6 +105,8 @@ impl Action {
                 }
             },
             Self::OpenRootfs { path } => path.to_string(),
+            Self::SetAppArmor { profile } => profile.to_string(),
+            Self::SetSelinux { label } | Self::LabelKeys { label } => label.to_string(),
             Self::MoveNetDevice { host, inside } if host == inside => host.to_string(),
             Self::MoveNetDevice { host, inside } => format!("{host} as {inside}"),
             Self::MakeDevice { node, .. } => {
@@ -111,7 +116,7 @@ impl Action {
             Self::MakeMountPoint { at, within: Some(within), .. } => format!("{at} in {within}"),
             Self::MakeMountPoint { at, .. }
             | Self::MakeDirectory { at }
-            | Self::Mask { at }
+            | Self::Mask { at, .. }
             | Self::MakeReadonly { at } => at.to_string(),
             Self::AttachRoot { over } => {
                 over.as_ref().map_or_else(String::new, |over| format!("at {over}"))

@@ -5,13 +5,13 @@ use std::str::FromStr;
 
 use oci_spec::runtime::{Capabilities, Linux, LinuxCapabilities, Process};
 
-use super::ProgramPlan;
 use super::action::{Action, CapabilitySets, Gate, Limit};
 use super::build::PlanError;
 use super::cpus::CpuSet;
-use super::facts::{KernelFacts, LimitFacts};
+use super::facts::{KernelFacts, LimitFacts, LsmFacts};
 use super::terms::IdMap;
 use super::text::Text;
+use super::{ProgramPlan, labels};
 use crate::seccomp::Program;
 
 /// Where programs are looked for when the environment does not say.
@@ -197,7 +197,7 @@ pub(super) fn terminal_owner(process: &Process, ids: Option<&IdMap>) -> (u32, u3
 /// The last steps of init, from the end of its wait to the program. `execve` is the only
 /// system call after the filter.
 pub(super) fn last_steps(
-    (process, linux): (&Process, Option<&Linux>),
+    (process, linux, lsm): (&Process, Option<&Linux>, LsmFacts),
     program: &ProgramPlan,
     sets: CapabilitySets,
     limits: Vec<Limit>,
@@ -225,6 +225,7 @@ pub(super) fn last_steps(
     if forbid_new {
         steps.push((Action::ForbidNewPrivileges, "/process/noNewPrivileges"));
     }
+    steps.extend(labels::steps(process, lsm));
     steps.push((Action::ChangeDirectory { to: program.directory.clone() }, "/process/cwd"));
     steps.push((Action::FindProgram, "/process/args"));
     for limit in limits {

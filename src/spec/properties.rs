@@ -79,15 +79,6 @@ const fn other_platform(name: &'static str) -> Property {
     Property { name, status: Status::OtherPlatform, shape: Shape::Opaque, required: false }
 }
 
-/// Why a member of [`PROCESS`] is not applied, if it is not.
-#[must_use]
-pub fn process_not_applied(name: &str) -> Option<&'static str> {
-    let Shape::Object(members) = PROCESS else { return None };
-    let member = members.iter().find(|member| member.name == name)?;
-    let Status::NotApplied { reason } = member.status else { return None };
-    Some(reason)
-}
-
 /// The members of config.json itself.
 pub const CONFIG: Shape = Shape::Object(&[
     scalar("ociVersion"),
@@ -122,8 +113,8 @@ pub const PROCESS: Shape = Shape::Object(&[
     applied("rlimits", Shape::List(&RLIMIT)),
     scalar("noNewPrivileges"),
     scalar("oomScoreAdj"),
-    not_applied("apparmorProfile", Shape::Scalar, "casemate sets no AppArmor profile yet"),
-    not_applied("selinuxLabel", Shape::Scalar, "casemate sets no SELinux label yet"),
+    scalar("apparmorProfile"),
+    scalar("selinuxLabel"),
     applied("scheduler", SCHEDULER),
     applied("ioPriority", IO_PRIORITY),
     applied("execCPUAffinity", Shape::Object(&[scalar("initial"), scalar("final")])),
@@ -211,7 +202,7 @@ const LINUX: Shape = Shape::Object(&[
     scalar("rootfsPropagation"),
     scalars("maskedPaths"),
     scalars("readonlyPaths"),
-    not_applied("mountLabel", Shape::Scalar, "casemate sets no SELinux label yet"),
+    scalar("mountLabel"),
     applied("personality", PERSONALITY),
 ]);
 

@@ -318,6 +318,14 @@ pub fn wait_for(pid: i32) -> Result<Ended> {
     })
 }
 
+/// This process's id, in its own pid namespace. Allocates nothing.
+#[must_use]
+pub fn own_pid() -> u32 {
+    // SAFETY: no arguments; the raw call, since a C library may remember its parent's.
+    let pid = unsafe { libc::syscall(libc::SYS_getpid) };
+    u32::try_from(pid).unwrap_or(0)
+}
+
 /// Waits until a signal comes. Allocates nothing.
 pub fn wait_for_signal() {
     // SAFETY: no arguments; the call only returns when a handler ran.

@@ -9,6 +9,7 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use super::mount_point::{self, Made};
 use crate::engine::cause::Cause;
 use crate::plan::action::Place;
+use crate::plan::mount::FsOption;
 use crate::plan::text::RootedPath;
 use crate::sys::flags::mount_attr;
 use crate::sys::mount::{self, Attributes, NewFilesystem};
@@ -103,6 +104,7 @@ impl Masks {
         &mut self,
         root: BorrowedFd<'_>,
         at: &RootedPath,
+        label: Option<&FsOption>,
     ) -> Result<(), Cause> {
         let target = match fd::open_in_root(root, at.as_c_str(), OFlags::PATH) {
             Ok(target) => target,
@@ -113,8 +115,8 @@ impl Masks {
         let first = if directory { &mut self.directory } else { &mut self.file };
         let cover = match first {
             Some(first) => mount::copy_tree(first.as_fd(), c"", false)?,
-            None if directory => mask(c"1")?.mount(MASK | mount_attr::RDONLY)?,
-            None => empty_file(root)?,
+            None if directory => mask(c"1", label)?.mount(MASK | mount_attr::RDONLY)?,
+            None => empty_file(root, label)?,
         };
         mount::attach(cover.as_fd(), target.as_fd())?;
         first.get_or_insert(cover);
@@ -126,17 +128,20 @@ impl Masks {
 const MASK: u64 = mount_attr::NOSUID | mount_attr::NODEV | mount_attr::NOEXEC;
 
 /// A tmpfs that is to hold so many files, its root among them.
-fn mask(inodes: &CStr) -> Result<NewFilesystem, Cause> {
+fn mask(inodes: &CStr, label: Option<&FsOption>) -> Result<NewFilesystem, Cause> {
     let filesystem = NewFilesystem::open(c"tmpfs")?;
     filesystem.set(c"source", c"mask")?;
     filesystem.set(c"mode", c"0555")?;
     filesystem.set(c"nr_inodes", inodes)?;
+    if let Some((key, Some(label))) = label {
+        filesystem.set(key.as_c_str(), label.as_c_str())?;
+    }
     Ok(filesystem)
 }
 
 /// A mount that is one empty file.
-fn empty_file(root: BorrowedFd<'_>) -> Result<OwnedFd, Cause> {
-    let tree = mask(c"2")?.mount(MASK)?;
+fn empty_file(root: BorrowedFd<'_>, label: Option<&FsOption>) -> Result<OwnedFd, Cause> {
+    let tree = mask(c"2", label)?.mount(MASK)?;
     let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
     let make = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     rustix::fs::openat(&tree, c"f", make, Mode::from_raw_mode(0o444)).map_err(errno)?;

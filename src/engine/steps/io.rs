@@ -16,8 +16,9 @@ pub(in crate::engine) fn reserve_numbers(plan: &InitPlan<'_>) -> Result<()> {
 }
 
 /// Closes everything but standard input, output and error, what the caller preserves,
-/// `listener`, which it returns under its new number, and the user namespace that is joined after
-/// `start`: a created container holds no descriptor that it does not need.
+/// `listener`, which it returns under its new number, the user namespace that is joined after
+/// `start`, and the procfs that labels are set in: a created container holds no descriptor that
+/// it does not need.
 pub(in crate::engine) fn keep_only<'any>(
     plan: &InitPlan<'_>,
     listener: BorrowedFd<'_>,
@@ -29,7 +30,15 @@ pub(in crate::engine) fn keep_only<'any>(
         fd::place_at(user, plan.pod_number())?;
         rest = rest.saturating_add(1);
     }
-    fd::close_range(rest, u32::MAX)?;
+    match plan.proc_number().and_then(|number| u32::try_from(number).ok()) {
+        Some(kept) => {
+            if rest < kept {
+                fd::close_range(rest, kept.saturating_sub(1))?;
+            }
+            fd::close_range(kept.saturating_add(1), u32::MAX)?;
+        }
+        None => fd::close_range(rest, u32::MAX)?,
+    }
     Ok(fd::borrowed(plan.listener_number()))
 }
 

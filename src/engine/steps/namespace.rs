@@ -50,6 +50,9 @@ pub(in crate::engine) fn build_own_mount(
             let flags = OFlags::PATH | OFlags::DIRECTORY;
             let sysctl = fd::open_beneath(proc.as_fd(), c"sys", flags)?;
             fd::place_at(&sysctl, plan.sysctl_number())?;
+            if let Some(number) = plan.proc_number() {
+                fd::place_at(&proc, number)?;
+            }
             proc
         }
         Filesystem::Cgroup { source, options } => open(c"cgroup2", source, options, attributes)?,

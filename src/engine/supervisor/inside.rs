@@ -10,6 +10,7 @@ use crate::engine::home::Home;
 use crate::engine::steps::netdev;
 use crate::engine::terminal::Terminal;
 use crate::engine::{prepare, program, protect};
+use crate::plan::mount::FsOption;
 use crate::plan::text::{HostPath, RootedPath, Text};
 use crate::plan::{IdMap, Namespace};
 use crate::store::ranges::Range;
@@ -90,9 +91,9 @@ impl Supervisor<'_> {
         Ok(format!("{} {}", ids.group(first)?, ids.group(last.min(highest))?))
     }
 
-    pub(super) fn mask(&mut self, at: &RootedPath) -> Result<(), Cause> {
+    pub(super) fn mask(&mut self, at: &RootedPath, label: Option<&FsOption>) -> Result<(), Cause> {
         let root = self.root.as_ref().map(AsFd::as_fd).ok_or(Errno::EBADF)?;
-        self.masks.cover(root, at)
+        self.masks.cover(root, at, label)
     }
 
     pub(super) fn pivot(&mut self) -> Result<(), Cause> {

@@ -232,7 +232,7 @@ impl<'plan> Supervisor<'plan> {
             Action::KeepSysctl => self.keep_sysctl(),
             Action::SetNetSysctl { name, value } => self.set_net_sysctl(name, value),
             Action::MakeTerminal { size, owner } => self.make_terminal(*size, *owner),
-            Action::Mask { at } => self.mask(at),
+            Action::Mask { at, label } => self.mask(at, label.as_ref()),
             Action::MakeReadonly { at } => attach::make_readonly(self.root()?, at),
             Action::Pivot => self.pivot(),
             Action::ComeHome => self.come_home(),
@@ -265,6 +265,9 @@ impl<'plan> Supervisor<'plan> {
             | Action::NewSession { .. }
             | Action::SetLimit { .. }
             | Action::SetUmask { .. }
+            | Action::SetAppArmor { .. }
+            | Action::SetSelinux { .. }
+            | Action::LabelKeys { .. }
             | Action::SetMemoryPolicy { .. }
             | Action::SetPersonality { .. }
             | Action::LimitBounding { .. }

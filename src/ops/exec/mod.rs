@@ -13,11 +13,9 @@ use super::terminal::{self, Wanted};
 use super::{Context, Failure, OpsError, Result, attend, pid_file, record, relay, signals};
 use crate::engine::exec::{self, Entered};
 use crate::engine::{self, LaunchError};
-use crate::host::bundle;
-use crate::host::probe;
+use crate::host::{bundle, lsm, probe};
 use crate::plan::exec::{ExecAsked, ExecFault, ExecInputs, id_map};
 use crate::plan::{self, GroupBelow, LaunchPlan};
-use crate::spec;
 use crate::store::ranges::Range;
 use crate::sys::{Errno, fd, socket};
 
@@ -130,13 +128,18 @@ fn plan(
     if let Some(path) = &request.process {
         asked.document = Some(container.document(doing, path)?);
     }
-    refuse_unapplied(doing, &asked)?;
     let defaults = container.plan.exec.as_ref().map(|defaults| &defaults.process);
     let rlimits = [asked.document.as_ref(), defaults];
     let rlimits =
         rlimits.into_iter().flatten().flat_map(|process| process.rlimits().iter().flatten());
     let mut facts = probe::exec_facts(rlimits).map_err(|error| OpsError::because(doing, &error))?;
     facts.joins_v1 = container.cgroup.needs_v1();
+    let documents = [asked.document.as_ref(), defaults].into_iter().flatten();
+    let labels =
+        documents.flat_map(|process| [process.apparmor_profile(), process.selinux_label()]);
+    if labels.chain([&asked.apparmor, &asked.label]).any(Option::is_some) {
+        facts.lsm = lsm::facts();
+    }
     let inputs = ExecInputs {
         plan: &container.plan,
         asked: &asked,
@@ -148,21 +151,6 @@ fn plan(
         ExecFault::Refused(refusals) => OpsError::refused(doing, &refusals),
         ExecFault::Faulty(faults) => listed(doing, faults.iter().map(ToString::to_string)),
     })
-}
-
-/// What this version does not apply is refused by name, in an option as in the document.
-fn refuse_unapplied(doing: &str, asked: &ExecAsked) -> Result<()> {
-    let options = [
-        ("--apparmor", "apparmorProfile", asked.apparmor.is_some()),
-        ("--process-label", "selinuxLabel", asked.label.is_some()),
-    ];
-    for (option, property, is_given) in options {
-        if let Some(reason) = spec::properties::process_not_applied(property).filter(|_| is_given) {
-            let what = format!("`{option}` is not applied by this version: {reason}");
-            return Err(OpsError::failed(doing, what));
-        }
-    }
-    Ok(())
 }
 
 /// All faults: the first one in the sentence, the others as facts.

@@ -2,11 +2,11 @@
 
 use super::ids::UserNamespace;
 use super::{Builder, KERNEL_FLAGS, plain};
-use crate::plan::Origin;
 use crate::plan::action::{Action, Gate, Namespace, Slot, Track};
 use crate::plan::mount::Filesystem;
 use crate::plan::mounts::Wanted;
 use crate::plan::text::Text;
+use crate::plan::{Origin, labels};
 use crate::policy::Ids;
 
 /// The slots of what init builds.
@@ -108,6 +108,9 @@ impl Builder<'_> {
     }
 
     fn new_keyring(&mut self) {
+        if let Some(label) = labels::selinux(self.process) {
+            self.asked(Track::Init, Action::LabelKeys { label }, "/process/selinuxLabel");
+        }
         self.builtin(Track::Init, Action::NewKeyring, "the caller's keys stay behind");
     }
 

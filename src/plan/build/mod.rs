@@ -19,10 +19,10 @@ use super::cgroup::CgroupPlan;
 use super::facts::KernelFacts;
 use super::hooks::Stage;
 use super::listener::Listener;
-use super::mount::{Filesystem, MountAttributes};
+use super::mount::{Filesystem, FsOption, MountAttributes};
 use super::mounts::{self, Setting, Wanted};
 use super::text::{RootedPath, Text};
-use super::{ExecDefaults, LaunchPlan, Origin, Step, gates, process};
+use super::{ExecDefaults, LaunchPlan, Origin, Step, gates, labels, process};
 use crate::policy::{Judged, Level};
 use crate::seccomp::Program;
 use crate::sys::flags::mount_attr;
@@ -100,6 +100,8 @@ struct Builder<'a> {
     new: Vec<Namespace>,
     joined: Vec<Namespace>,
     mounts: Vec<Wanted>,
+    /// The option that labels what is made for the container.
+    label: Option<FsOption>,
     steps: Vec<Step>,
     errors: Vec<PlanError>,
     next_slot: u16,
@@ -122,6 +124,7 @@ impl<'a> Builder<'a> {
             new,
             joined,
             mounts: Vec::new(),
+            label: None,
             steps: Vec::with_capacity(128),
             errors: Vec::new(),
             next_slot: 1,
@@ -180,10 +183,16 @@ impl<'a> Builder<'a> {
     fn wanted_mounts(&mut self) -> Vec<Wanted> {
         let devices = self.spec.linux().as_ref().and_then(|linux| linux.devices().clone());
         let devices = devices.unwrap_or_default();
+        let annotation = |spec: &'a Spec| {
+            let all = spec.annotations().as_ref()?;
+            all.get("run.oci.mount_context_type").map(String::as_str)
+        };
+        let label = labels::of_mounts(self.spec.linux().as_ref(), annotation(self.spec));
         let setting = Setting {
             mapped: self.mapped,
             has_ids: self.ids.is_some(),
             hardened: self.hardened(),
+            label: label.as_ref(),
             terminal: self.process.terminal() == Some(true),
             devices: &devices,
             bundle: self.inputs.bundle,
@@ -209,6 +218,7 @@ impl<'a> Builder<'a> {
             }
         }
         mounts::dev::make_room(&mut wanted);
+        self.label = label;
         wanted
     }
 
@@ -222,6 +232,8 @@ impl<'a> Builder<'a> {
         };
         self.errors.extend(process::check_ids(self.process, self.ids.as_ref()));
         let _ = process::affinity(self.process, &mut self.errors);
+        let (linux, lsm) = (self.spec.linux().as_ref(), self.inputs.facts.lsm);
+        self.errors.extend(labels::check(self.process, linux, lsm));
         let sets = process::capability_sets(self.process, self.inputs.facts);
         let (limits, raised) =
             process::limits(self.process, &self.inputs.facts.limits, &mut self.errors);
@@ -229,7 +241,8 @@ impl<'a> Builder<'a> {
         let slots = self.init_until_ready();
         self.supervise(&slots, &raised);
         let filter = self.inputs.filter.take();
-        let who = (self.process, self.spec.linux().as_ref());
+        let lsm = self.inputs.facts.lsm;
+        let who = (self.process, self.spec.linux().as_ref(), lsm);
         let last = process::last_steps(who, &program, sets, limits, filter);
         self.builtin(Track::Init, Action::AwaitStart, "created, not started");
         // Before init enters a pod's user namespace: until then its neighbours cannot touch it.
@@ -299,21 +312,14 @@ impl<'a> Builder<'a> {
 const KERNEL_FLAGS: u64 = mount_attr::NOSUID | mount_attr::NODEV | mount_attr::NOEXEC;
 
 fn plain(set: u64) -> MountAttributes {
-    MountAttributes {
-        set,
-        clear: 0,
-        recursive_set: 0,
-        recursive_clear: 0,
-        propagation: 0,
-        then_propagation: 0,
-        mapped: false,
-    }
+    MountAttributes::plain(set)
 }
 
 fn own_dev(setting: Setting<'_>) -> Result<Wanted, PlanError> {
     let fault = |error: super::text::HoldsNul| PlanError::new("/mounts".into(), error.to_string());
     let mode = (Text::new("mode").map_err(fault)?, Some(Text::new("755").map_err(fault)?));
-    let tree = mounts::dev::tree(c"tmpfs".into(), vec![mode], setting)?;
+    let options = setting.label.into_iter().cloned().chain([mode]).collect();
+    let tree = mounts::dev::tree(c"tmpfs".into(), options, setting)?;
     Ok(Wanted {
         pointer: "/mounts".to_owned(),
         at: RootedPath::new("/dev").map_err(fault)?,

@@ -241,7 +241,7 @@ impl Builder<'_> {
             let slot = self.slot();
             let filesystem = Filesystem::Tmpfs {
                 source: c"tmpfs".into(),
-                options: Vec::new(),
+                options: self.label.clone().into_iter().collect(),
                 owner: (0, 0),
                 copy_up: Some(at.clone()),
                 mode_of: Some(at.clone()),
@@ -351,7 +351,7 @@ impl Builder<'_> {
             seen.push(at.clone());
             let pointer = format!("/linux/maskedPaths/{index}");
             let origin = self.list_origin("proc.masked", path, &pointer);
-            covers.push((Action::Mask { at }, origin));
+            covers.push((Action::Mask { at, label: self.label.clone() }, origin));
         }
         covers
     }
@@ -369,7 +369,7 @@ impl Builder<'_> {
 /// Whether a path that is covered lies in procfs, which is attached early: no link of the image
 /// leads there or away from there.
 fn is_in_proc(action: &Action) -> bool {
-    let (Action::Mask { at } | Action::MakeReadonly { at }) = action else { return false };
+    let (Action::Mask { at, .. } | Action::MakeReadonly { at }) = action else { return false };
     at.is_within("/proc")
 }
 

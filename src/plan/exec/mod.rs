@@ -17,7 +17,7 @@ use oci_spec::runtime::Process;
 use serde::{Deserialize, Serialize};
 
 use super::build::PlanError;
-use super::facts::LimitFacts;
+use super::facts::{LimitFacts, LsmFacts};
 use super::terms::GroupBelow;
 use super::{Action, IdMap, LaunchPlan, Namespace};
 use crate::policy::{ExecPolicy, Level, Policy, Refusal};
@@ -56,6 +56,8 @@ pub struct ExecFacts {
     /// Whether the container is in hierarchies of cgroup v1, which a process joins only after
     /// its birth.
     pub joins_v1: bool,
+    /// Which security modules are switched on, if any is asked for.
+    pub lsm: LsmFacts,
 }
 
 /// What the plan of an `exec` is made from.

@@ -106,6 +106,18 @@ fn of_document(sets: &LinuxCapabilities) -> CapabilitySets {
 /// Cuts what is asked for above init's own: hard limits, and how safe from the kernel's killer.
 pub(super) fn within_init(process: &mut Process, init: &Process) -> Vec<Change> {
     let mut changes = Vec::new();
+    let labels = [
+        ("/apparmorProfile", process.apparmor_profile(), init.apparmor_profile()),
+        ("/selinuxLabel", process.selinux_label(), init.selinux_label()),
+    ];
+    for (at, asked, own) in labels {
+        let text = |label: &Option<String>| label.clone().unwrap_or_default();
+        if text(asked) != text(own) {
+            changes.push(change(SAME_BOX, at.to_owned(), text(asked), text(own)));
+        }
+    }
+    process.set_apparmor_profile(init.apparmor_profile().clone());
+    process.set_selinux_label(init.selinux_label().clone());
     let mut limits = process.rlimits().clone().unwrap_or_default();
     for (index, limit) in limits.iter_mut().enumerate() {
         let own = init.rlimits().iter().flatten().find(|own| own.typ() == limit.typ());

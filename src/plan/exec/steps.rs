@@ -3,13 +3,15 @@
 use oci_spec::runtime::Process;
 
 use super::{ExecDefaults, ExecFault, ExecInputs, merge, privileges};
-use crate::plan::action::{Action, CapabilitySets, Gate, IdMap, Limit, Namespace, Track};
+use crate::plan::action::{Action, CapabilitySets, Gate, IdMap, Limit, Namespace, Slot, Track};
 use crate::plan::build::PlanError;
 use crate::plan::cpus::CpuSet;
-use crate::plan::{LaunchPlan, Origin, ProgramPlan, Step, StepId, gates, process, task};
+use crate::plan::mount::{Filesystem, MountAttributes};
+use crate::plan::{LaunchPlan, Origin, ProgramPlan, Step, StepId, gates, labels, process, task};
 use crate::policy::{Change, Refusal, judge_process};
 use crate::seccomp::Program;
 use crate::spec;
+use crate::sys::flags::mount_attr;
 
 /// What becomes of a step of the container's plan when another process enters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,7 @@ enum Fate {
 fn fate(action: &Action) -> Fate {
     match action {
         Action::BecomeRoot
+        | Action::LabelKeys { .. }
         | Action::NewKeyring
         | Action::SetMemoryPolicy { .. }
         | Action::SetPersonality { .. }
@@ -50,6 +53,8 @@ fn fate(action: &Action) -> Fate {
         | Action::ComeHome
         | Action::JoinNamespace { .. }
         | Action::NewSession { .. }
+        | Action::SetAppArmor { .. }
+        | Action::SetSelinux { .. }
         | Action::SetLimit { .. }
         | Action::SetUmask { .. }
         | Action::LimitBounding { .. }
@@ -180,6 +185,7 @@ impl<'a> Builder<'a> {
         let facts = &self.inputs.facts.limits;
         let (limits, raised) = process::limits(&self.process, facts, &mut self.errors);
         let (initial, last) = process::affinity(&self.process, &mut self.errors);
+        self.errors.extend(labels::check(&self.process, None, self.inputs.facts.lsm));
         self.prepare(initial);
         self.supervise(&raised);
         self.join(last);
@@ -299,6 +305,12 @@ impl<'a> Builder<'a> {
         }
         let terminal = self.process.terminal() == Some(true);
         self.asked(track, Action::NewSession { terminal }, "/terminal");
+        if labels::is_labelled(&self.process, self.inputs.facts.lsm) {
+            let filesystem = Filesystem::Proc { source: c"proc".into(), options: Vec::new() };
+            let attributes = MountAttributes::plain(mount_attr::NOSUID | mount_attr::NOEXEC);
+            let action = Action::BuildMount { slot: Slot(0), filesystem, attributes };
+            self.builtin(track, action, "to set labels through; never attached");
+        }
         for kind in self.kinds(|kind| matches!(kind, Namespace::User | Namespace::Cgroup)) {
             self.builtin(track, Action::JoinNamespace { kind }, "as init");
         }
@@ -324,9 +336,9 @@ impl<'a> Builder<'a> {
     }
 
     fn last_steps(&mut self, program: &ProgramPlan, sets: CapabilitySets, limits: Vec<Limit>) {
-        let filter = self.filter();
+        let (filter, lsm) = (self.filter(), self.inputs.facts.lsm);
         for (action, pointer) in
-            process::last_steps((&self.process, None), program, sets, limits, filter)
+            process::last_steps((&self.process, None, lsm), program, sets, limits, filter)
         {
             if pointer.is_empty() {
                 let why = "nothing of the caller's is inherited";

@@ -28,6 +28,10 @@ pub(super) fn of(
         return Ok(Filesystem::Present { options: data });
     }
     let source = text(&source(mount)).map_err(|what| fault("/source", what))?;
+    // The kernel's own file systems have labels by themselves.
+    let has_own = matches!(typ, "proc" | "sysfs" | "cgroup" | "cgroup2")
+        || data.iter().any(|(key, _)| key.as_str().ends_with("context"));
+    data.extend(setting.label.filter(|_| !has_own).cloned());
     Ok(match typ {
         "proc" => Filesystem::Proc { source, options: data },
         "sysfs" => Filesystem::Sysfs { source, options: data },

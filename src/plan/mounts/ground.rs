@@ -104,6 +104,7 @@ mod tests {
             mapped: false,
             has_ids: false,
             hardened: false,
+            label: None,
             terminal: false,
             devices: &[],
             bundle: "/bundle",

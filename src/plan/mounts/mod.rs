@@ -7,7 +7,7 @@ pub(super) mod ground;
 use oci_spec::runtime::{LinuxDevice, Mount};
 
 use super::build::PlanError;
-use super::mount::{BindIds, Filesystem, MountAttributes};
+use super::mount::{BindIds, Filesystem, FsOption, MountAttributes};
 use super::text::{HostPath, RootedPath};
 use crate::spec::mount_options::{Attributes, MountOptions, Propagation, PropagationMode};
 use crate::sys::flags::mount_attr;
@@ -44,6 +44,8 @@ pub(super) struct Setting<'a> {
     pub has_ids: bool,
     /// Whether the level holds anything back.
     pub hardened: bool,
+    /// The option that labels what is made for the container.
+    pub label: Option<&'a FsOption>,
     /// Whether the program has a terminal.
     pub terminal: bool,
     /// `/linux/devices`.
