@@ -205,8 +205,8 @@ fn a_flag_of_a_scheduler_is_spelled_as_the_specification_spells_it() {
 
 #[test]
 fn a_property_deep_inside_is_refused_by_its_own_address() {
-    let devices = json!({"eth0": {"name": "eth1"}});
-    assert_eq!(refused(&with("/linux/netDevices", devices)), ["/linux/netDevices"]);
+    let group = json!({"closID": "x"});
+    assert_eq!(refused(&with("/linux/intelRdt", group)), ["/linux/intelRdt"]);
 }
 
 #[test]
