@@ -9,6 +9,8 @@ mod cli;
 #[cfg(test)]
 mod delete;
 #[cfg(test)]
+mod descriptors;
+#[cfg(test)]
 mod devices;
 #[cfg(test)]
 mod engines;

@@ -26,6 +26,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub use start::{Attendant, Nobody, Waiting, start};
 
 use crate::cgroup::{Cgroup, Hierarchies};
+use crate::plan::text::Text;
 use crate::plan::{Action, LaunchPlan, Namespace, Origin, Step, StepId};
 use crate::store::ranges::{Owner, Range, Ranges};
 use crate::sys::{self, Errno, process};
@@ -52,6 +53,9 @@ pub struct Request<'a> {
     pub console: Option<BorrowedFd<'a>>,
     /// How many descriptors above 2 the program inherits.
     pub preserve: u32,
+    /// Variables that the program gets beside those of the plan, or instead of one of the same
+    /// name.
+    pub environment: &'a [Text],
     /// What hooks are told.
     pub state: HookState<'a>,
     /// Whether the caller's session keyring is kept.

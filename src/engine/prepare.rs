@@ -51,6 +51,8 @@ pub(super) struct InitPlan<'plan> {
     pub arguments: StringArray<'plan>,
     /// Its environment.
     pub environment: StringArray<'plan>,
+    /// The environment as the plan has it.
+    texts: &'plan [Text],
     /// Where it may be.
     pub candidates: &'plan [Text],
     /// The seccomp filter.
@@ -138,6 +140,7 @@ impl<'plan> InitPlan<'plan> {
             namespaces,
             arguments: texts(&plan.program.arguments),
             environment: texts(&plan.program.environment),
+            texts: &plan.program.environment,
             candidates: &plan.program.candidates,
             filter,
             filter_flags,
@@ -148,6 +151,20 @@ impl<'plan> InitPlan<'plan> {
             labelled,
             slots: slot_count(plan),
         }
+    }
+
+    /// Has the program get these variables, too, instead of others of the same name.
+    pub(super) fn add_environment(&mut self, variables: &'plan [Text]) {
+        if variables.is_empty() {
+            return;
+        }
+        let name = |text: &'plan Text| text.as_str().split('=').next();
+        let replaced = |text: &Text| {
+            let own = text.as_str().split('=').next();
+            variables.iter().any(|other| name(other) == own)
+        };
+        let kept = self.texts.iter().filter(|text| !replaced(text));
+        self.environment = StringArray::new(kept.chain(variables).map(Text::as_c_str));
     }
 
     /// The lowest number that init may use for itself.

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use oci_spec::runtime::Process;
 
+use super::activation::Activation;
 use super::pod::Fellow;
 use super::prepare::{self, Prepared};
 use super::relay::Relay;
@@ -88,12 +89,19 @@ pub(super) fn make(context: &Context, request: &CreateRequest, way: Way) -> Resu
     let doing = format!("{} `{}`", way.verb(), request.id);
     let failed = |error: &dyn std::error::Error| OpsError::because(doing.as_str(), error);
     engine::guard_this_process().map_err(|error| failed(&error))?;
-    let preserve = request.options.preserve;
+    let activation = Activation::of_this_process();
+    let preserve = activation.count.saturating_add(request.options.preserve);
     if preserve > fd::inherited_count() {
         // What is open there now is ours: it leads to the host's files.
+        let asked = match activation.count {
+            0 => format!("--preserve-fds {preserve}"),
+            listening => {
+                format!("LISTEN_FDS={listening} and --preserve-fds {}", request.options.preserve)
+            }
+        };
         return Err(OpsError::failed(
             doing.as_str(),
-            format!("--preserve-fds {preserve}: not all of these descriptors are open"),
+            format!("{asked}: not all of these descriptors are open"),
         )
         .hint("give the number of descriptors from 3 on that the container shall have"));
     }
@@ -116,7 +124,9 @@ pub(super) fn make(context: &Context, request: &CreateRequest, way: Way) -> Resu
     let store = Store::open(&context.root).map_err(|error| super::stored(&doing, &error))?;
     let entry = store.reserve(&id).map_err(|error| super::stored(&doing, &error))?;
     let mut record = first_record(&prepared, &entry);
-    let making = Making { doing: &doing, request, prepared: &prepared, entry: &entry, way };
+    let activation = &activation;
+    let making =
+        Making { doing: &doing, request, prepared: &prepared, entry: &entry, way, activation };
     match making.launch(&mut record, console) {
         Ok(launched) => {
             let made = Made { prepared, entry, launched, record, relay };
@@ -187,9 +197,15 @@ struct Making<'a> {
     prepared: &'a Prepared,
     entry: &'a Entry,
     way: Way,
+    activation: &'a Activation,
 }
 
 impl Making<'_> {
+    /// How many descriptors the program inherits: first what it listens on.
+    fn preserve(self) -> u32 {
+        self.activation.count.saturating_add(self.request.options.preserve)
+    }
+
     fn launch(self, record: &mut Record, console: Option<OwnedFd>) -> Launching {
         let Self { doing, request, prepared, entry, .. } = self;
         let stored = |error: &crate::store::StoreError| super::stored(doing, error);
@@ -208,7 +224,8 @@ impl Making<'_> {
             hierarchies: &prepared.hierarchies,
             listener: listener.as_ref().map(AsFd::as_fd),
             console: console.as_ref().map(AsFd::as_fd),
-            preserve: request.options.preserve,
+            preserve: self.preserve(),
+            environment: &self.activation.environment,
             state: hooks::state(&told),
             keep_keyring: request.options.keep_keyring,
         };

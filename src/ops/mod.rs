@@ -1,5 +1,6 @@
 //! One file per operation: the only place where the pure core meets the shell.
 
+mod activation;
 mod attend;
 mod create;
 mod delete;

@@ -153,6 +153,7 @@ impl Supervisor<'_> {
         let mut plan =
             InitPlan::new(self.plan, theirs.as_fd(), start, &self.namespaces, self.request.into());
         plan.umask = self.umask;
+        plan.add_environment(self.request.environment);
         if !plan.hooks.is_empty() {
             plan.hook_state = self.request.state.around_pid(Stage::StartContainer.status());
         }
