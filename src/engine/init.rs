@@ -115,7 +115,7 @@ fn perform(init: &mut Init<'_>, id: StepId, action: &Action) -> Result<()> {
         Action::FindProgram => io::find_program(init),
         Action::CloseDescriptors => io::close_descriptors(init.plan.preserve),
         Action::LoadFilter { .. } => {
-            crate::sys::seccomp::install(&init.plan.filter, init.plan.filter_flags)
+            crate::sys::seccomp::install(&init.plan.filter, init.plan.filter_flags).map(drop)
         }
         Action::Execute => io::execute(init),
         Action::RunHook { .. } => hook::inside::run(init, id),

@@ -90,6 +90,25 @@ impl Abi {
         }
     }
 
+    /// The word that profiles use for it.
+    #[must_use]
+    pub const fn oci_name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "SCMP_ARCH_X86_64",
+            Self::X86 => "SCMP_ARCH_X86",
+            Self::X32 => "SCMP_ARCH_X32",
+            Self::Aarch64 => "SCMP_ARCH_AARCH64",
+            Self::Arm => "SCMP_ARCH_ARM",
+            Self::Riscv64 => "SCMP_ARCH_RISCV64",
+        }
+    }
+
+    /// Whether it has a call of that name.
+    #[must_use]
+    pub fn has(self, name: &str) -> bool {
+        super::table::lookup(name).is_some_and(|row| row.number(self).is_some())
+    }
+
     /// The ABI of a call as a filter sees it.
     pub(crate) fn of_call(arch: u32, number: u32) -> Option<Self> {
         if arch == Self::X32.audit_arch() && number >= X32_BIT && number != u32::MAX {

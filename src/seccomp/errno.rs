@@ -11,7 +11,8 @@ pub(crate) const EAFNOSUPPORT: u16 = 97;
 pub(crate) const MAX: u32 = 4095;
 
 /// The name of a number; `None` for one that no header names.
-pub(crate) fn name(number: u16) -> Option<&'static str> {
+#[must_use]
+pub fn name(number: u16) -> Option<&'static str> {
     NAMES.get(usize::from(number)).copied().filter(|name| !name.is_empty())
 }
 

@@ -12,6 +12,7 @@ mod baseline;
 mod compare;
 mod compile;
 mod condition;
+mod core_set;
 mod disassemble;
 mod errno;
 mod error;
@@ -31,6 +32,7 @@ mod settle;
 mod solve;
 mod survey;
 mod table;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -41,7 +43,9 @@ pub use abi::{Abi, UnknownAbi};
 pub use action::Action;
 pub use baseline::{BaselineRule, SetIdBits, baseline_rule, baseline_rules, check_waivers};
 pub use compare::{AbiDifference, CallDifference, Change, Comparison, Example, NAMELESS, compare};
+pub use core_set::core_set;
 pub use disassemble::{Line, disassemble, sizes};
+pub use errno::name as errno_name;
 pub use error::{SeccompError, Warning};
 pub use explain::{AbiExplanation, Case, Explanation, Judgement, explain, judge};
 pub use interpret::{Call, Fault, interpret};
@@ -53,6 +57,7 @@ pub use review::{Remark, Weight, review};
 pub use settle::{Circumstances, SettleError, Settled, settle};
 pub use survey::{AbiSurvey, survey};
 pub use table::{NoVersion, Version};
+pub use watch::{Basis, Watch, Watched, identify, watch};
 
 /// A profile for containers whose engine sends none, at levels that are stricter than a baseline
 /// of denials: `profiles/seccomp/allowlist.json`.

@@ -139,6 +139,15 @@ impl Profile {
     }
 }
 
+impl Resolved {
+    /// Everything is permitted.
+    pub(crate) fn permissive(native: Abi) -> Self {
+        let mut resolved = Sheets::new(&Profile::none(native), Baseline::Off).finish();
+        resolved.flags = 0;
+        resolved
+    }
+}
+
 impl Ruling {
     /// The stricter of this and the denial. Of two error numbers the one that the profile named
     /// stays; where it named none, ENOSYS wins, for libraries fall back on it.

@@ -18,12 +18,13 @@ pub struct Instruction {
 }
 
 /// Loads `program` for this thread with the given `SECCOMP_FILTER_FLAG_*`. Allocates nothing.
+/// Returns the number of the listener, if the flags ask for one, which is close-on-exec.
 ///
 /// # Errors
 /// `EACCES` without both `no_new_privs` and `CAP_SYS_ADMIN`; `EINVAL` for a bad program.
 ///
 /// Reference: seccomp(2), `SECCOMP_SET_MODE_FILTER`.
-pub fn install(program: &[Instruction], flags: u32) -> Result<()> {
+pub fn install(program: &[Instruction], flags: u32) -> Result<i32> {
     let filter = libc::sock_fprog {
         len: u16::try_from(program.len()).map_err(|_| super::Errno::E2BIG)?,
         filter: program.as_ptr().cast::<libc::sock_filter>().cast_mut(),
@@ -33,7 +34,7 @@ pub fn install(program: &[Instruction], flags: u32) -> Result<()> {
     let ret = unsafe {
         libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const filter)
     };
-    check(ret).map(drop)
+    check(ret).map(|number| i32::try_from(number).unwrap_or(-1))
 }
 
 /// Asks whether this kernel has an action, given as `SECCOMP_RET_*`.

@@ -89,7 +89,8 @@ pub(in crate::engine) fn become_hook(
         } else if matches!(action, Action::LoadFilter { .. }) {
             // Without a listener: it would be this process's own, which cannot answer itself. What
             // the filter would ask about, the kernel then refuses.
-            (*id, seccomp::install(&plan.filter, seccomp::without_listener(plan.filter_flags)))
+            let flags = seccomp::without_listener(plan.filter_flags);
+            (*id, seccomp::install(&plan.hook_filter, flags).map(drop))
         } else {
             (*id, init::take(init, *id, action))
         };

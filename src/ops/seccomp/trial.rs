@@ -78,7 +78,7 @@ fn try_in_child(instructions: &[kernel::Instruction], flags: u32) -> Vec<u8> {
         return format!("u{errno:?}").into_bytes();
     }
     match kernel::install(instructions, flags) {
-        Ok(()) => std::process::abort(),
+        Ok(_) => std::process::abort(),
         // A filter that stands already refuses seccomp(2) itself.
         Err(errno @ (Errno::EPERM | Errno::ENOSYS)) => format!("u{errno:?}").into_bytes(),
         Err(errno) => format!("r{errno:?}").into_bytes(),

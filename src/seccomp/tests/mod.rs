@@ -8,3 +8,4 @@ mod refusals;
 mod reviews;
 mod soundness;
 mod support;
+mod watching;
