@@ -25,6 +25,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("store", BELOW_THE_SHELL),
     ("audit", BELOW_THE_SHELL),
     ("engine", BELOW_THE_ENGINE),
+    ("record", BELOW_THE_ENGINE),
     ("selftest", BELOW_THE_ENGINE),
     ("ops", BELOW_THE_OPERATIONS),
     ("cli", CLI),
@@ -36,8 +37,8 @@ const BELOW_THE_ENGINE: &[&str] =
     &["audit", "cgroup", "host", "plan", "policy", "seccomp", "spec", "store", "sys"];
 
 const BELOW_THE_OPERATIONS: &[&str] = &[
-    "audit", "cgroup", "engine", "host", "plan", "policy", "seccomp", "selftest", "spec", "store",
-    "sys",
+    "audit", "cgroup", "engine", "host", "plan", "policy", "record", "seccomp", "selftest", "spec",
+    "store", "sys",
 ];
 
 /// Operations, and what they give and take: plans, reports and verdicts of filters are shown,

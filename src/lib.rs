@@ -19,6 +19,7 @@
 //! | 4 | [`store`] | what outlives a command: container state, id ranges |
 //! | 4 | [`audit`] | the record of what was decided |
 //! | 5 | [`engine`] | carries a plan out, and takes it back when it fails |
+//! | 5 | [`record`] | watches what a program asks of the kernel: profiles, and what was refused |
 //! | 5 | [`selftest`] | what `try` attempts, from inside and from outside |
 //! | 6 | [`ops`] | one file per operation: where core and shell meet |
 //! | 7 | [`cli`] | arguments, help, errors as people and engines read them |
@@ -31,6 +32,7 @@ pub mod host;
 pub mod ops;
 pub mod plan;
 pub mod policy;
+pub mod record;
 pub mod seccomp;
 pub mod selftest;
 pub mod spec;

@@ -76,3 +76,49 @@ struct CloneArgs {
     set_tid_size: u64,
     cgroup: u64,
 }
+
+/// What [`copy`] gives back, once in each of the two.
+#[derive(Debug)]
+pub enum Copied {
+    /// In the new process.
+    Copy,
+    /// In the caller.
+    Original {
+        /// The new process's id.
+        pid: i32,
+        /// Refers to it even after its id is used again; close-on-exec.
+        process: OwnedFd,
+    },
+}
+
+/// Whose descriptors a copy has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Descriptors {
+    /// Copies of the caller's.
+    Own,
+    /// The caller's: what one opens or closes is open or closed in the other, until execve.
+    Shared,
+}
+
+/// Copies this process, as fork(2) does.
+///
+/// # Errors
+/// `EBUSY` if it has more than one thread: only this one would be copied, with whatever the
+/// others had locked. What clone3(2) and reading `/proc/self/task` say.
+pub fn copy(descriptors: Descriptors) -> Result<Copied> {
+    let tasks = std::fs::read_dir("/proc/self/task")
+        .map_err(|error| error.raw_os_error().map_or(super::Errno::EIO, super::Errno::from_raw))?;
+    if tasks.count() != 1 {
+        return Err(super::Errno::EBUSY);
+    }
+    let flags = match descriptors {
+        Descriptors::Own => 0,
+        Descriptors::Shared => libc::CLONE_FILES,
+    };
+    // SAFETY: there is one thread, as was just seen, so the copy is whole: no lock is held by a
+    // thread that it lacks. It may therefore do what its original may.
+    match unsafe { process(flags, None) }? {
+        Cloned::Child => Ok(Copied::Copy),
+        Cloned::Parent { pid, process } => Ok(Copied::Original { pid, process }),
+    }
+}

@@ -51,6 +51,24 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
     }
 }
 
+/// As [`receive`], but waits for so long only.
+///
+/// # Errors
+/// `ETIMEDOUT` when nothing came.
+pub fn receive_within(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    patience: Duration,
+) -> Result<usize> {
+    let timeout = rustix::event::Timespec::try_from(patience).map_err(|_| Errno::EINVAL)?;
+    let mut events =
+        [rustix::event::PollFd::from_borrowed_fd(socket, rustix::event::PollFlags::IN)];
+    match rustix::event::poll(&mut events, Some(&timeout)).map_err(errno)? {
+        0 => Err(Errno::ETIMEDOUT),
+        _ => receive(socket, buffer),
+    }
+}
+
 /// Sends `message` together with one descriptor. Allocates nothing.
 ///
 /// # Errors
