@@ -69,6 +69,8 @@ mod seccomp_compiler;
 #[cfg(test)]
 mod seccomp_notify;
 #[cfg(test)]
+mod seccomp_record;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod systemd;

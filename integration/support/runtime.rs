@@ -26,12 +26,18 @@ pub(crate) struct Ran {
     /// It had to be killed.
     pub(crate) timed_out: bool,
     out: PathBuf,
+    err: PathBuf,
 }
 
 impl Ran {
     /// What was printed by now: a created container goes on printing after `create` has ended.
     pub(crate) fn printed(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.out).unwrap()).into_owned()
+    }
+
+    /// Where what it says on standard error goes, also after the call has ended.
+    pub(crate) fn stderr_file(&self) -> &Path {
+        &self.err
     }
 
     /// Waits until the container has printed this.
@@ -165,7 +171,7 @@ impl Runtime {
         let mut child = command.process_group(0).spawn().unwrap();
         let (status, timed_out) = self.wait(&mut child);
         let text = |path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
-        Ran { status, stdout: text(&out), stderr: text(&err), timed_out, out }
+        Ran { status, stdout: text(&out), stderr: text(&err), timed_out, out, err }
     }
 
     fn wait(&self, child: &mut Child) -> (Option<i32>, bool) {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Outcome;
-use crate::ops::{self, Context, CreateRequest, OpsError};
+use crate::ops::{self, Context, CreateRequest, OpsError, Otherwise, WatchRequest};
 use crate::plan::build::CreateOptions;
 
 /// Create a container: everything up to the point where its program would start
@@ -50,6 +50,13 @@ pub(super) struct LaunchArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     preserve_fds: u32,
 
+    /// Record a seccomp profile: what the container's program needs, written when it has ended
+    ///
+    /// Every call that is permitted is let through after it was noted, but for a core set that
+    /// every program needs. What is refused stays refused.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+
     /// Always refused: without pivot_root, the host's file systems stay within reach
     #[arg(long)]
     no_pivot: bool,
@@ -76,6 +83,10 @@ impl LaunchArgs {
             options: CreateOptions {
                 keep_keyring: self.no_new_keyring,
                 preserve: self.preserve_fds,
+            },
+            otherwise: Otherwise {
+                watch: WatchRequest { record: self.record.clone(), ..WatchRequest::default() },
+                arguments: None,
             },
         })
     }

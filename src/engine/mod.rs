@@ -23,7 +23,7 @@ pub use hook::{HookState, run_all as run_hooks, run_each as run_each_hook};
 use std::error::Error;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-pub use start::{Attendant, Nobody, Waiting, start};
+pub use start::{Attendant, Waiting, start};
 
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::plan::text::Text;
@@ -114,9 +114,9 @@ pub enum LaunchError {
         seconds: u64,
     },
 
-    /// What the filter asks can be answered no longer.
-    #[error("seccomp: {0}")]
-    Attendant(String),
+    /// Whoever answers what the filter asks has ended first.
+    #[error("seccomp: the process that answers what the filter asks has ended")]
+    Attendant,
 
     /// The conversation with init broke.
     #[error("talking to the new process: {0}")]

@@ -5,9 +5,11 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::Request;
+use crate::plan::listener::Listener;
 use crate::plan::mount::Filesystem;
 use crate::plan::text::Text;
 use crate::plan::{Action, LaunchPlan, Namespace, Slot, StepId, Track};
+use crate::seccomp::{self, Abi};
 use crate::sys::process::StringArray;
 use crate::sys::seccomp::Instruction;
 use crate::sys::{Result, fd, socket};
@@ -57,6 +59,9 @@ pub(super) struct InitPlan<'plan> {
     pub candidates: &'plan [Text],
     /// The seccomp filter.
     pub filter: Vec<Instruction>,
+    /// The filter of the image's hooks, whom nobody answers: where calls are held up for a
+    /// watcher, the one that decides.
+    pub hook_filter: Vec<Instruction>,
     /// `SECCOMP_FILTER_FLAG_*`.
     pub filter_flags: u32,
     /// Descriptors above 2 that the program inherits.
@@ -142,6 +147,7 @@ impl<'plan> InitPlan<'plan> {
             environment: texts(&plan.program.environment),
             texts: &plan.program.environment,
             candidates: &plan.program.candidates,
+            hook_filter: if hooks.is_empty() { Vec::new() } else { hook_filter(plan, &filter) },
             filter,
             filter_flags,
             preserve: kept.preserve,
@@ -241,19 +247,29 @@ fn to_number(number: u32) -> RawFd {
     RawFd::try_from(number).unwrap_or(RawFd::MAX)
 }
 
+fn hook_filter(plan: &LaunchPlan, loaded: &[Instruction]) -> Vec<Instruction> {
+    let watch = plan.steps.iter().find_map(|step| {
+        let Action::HandOver { to: Listener::Watch(watch) } = &step.action else { return None };
+        Some(watch)
+    });
+    let decides = watch.zip(Abi::native()).and_then(|(watch, native)| {
+        watch.basis.with_request(native, |request| seccomp::watch(request, watch.what)).ok()?
+    });
+    let decides = decides.map(|watched| watched.effective.instructions);
+    decides.map_or_else(|| loaded.to_vec(), |decides| decides.iter().map(instruction).collect())
+}
+
+fn instruction(from: &seccomp::Instruction) -> Instruction {
+    Instruction { code: from.code, jt: from.jt, jf: from.jf, k: from.k }
+}
+
 fn filter(steps: &[(StepId, &Action)]) -> (Vec<Instruction>, u32) {
     let program = steps.iter().find_map(|(_, action)| {
         let Action::LoadFilter { program } = action else { return None };
         Some(program)
     });
     program.map_or((Vec::new(), 0), |program| {
-        let instructions = program.instructions.iter().map(|i| Instruction {
-            code: i.code,
-            jt: i.jt,
-            jf: i.jf,
-            k: i.k,
-        });
-        (instructions.collect(), program.flags)
+        (program.instructions.iter().map(instruction).collect(), program.flags)
     })
 }
 

@@ -39,32 +39,8 @@ pub trait Attendant {
     /// Why not, as a clause. Init is killed.
     fn take(&mut self, listener: OwnedFd) -> Result<(), String>;
 
-    /// Is readable when there is something for [`Attendant::serve`] to do; `None`: never.
-    fn waiting(&self) -> Option<BorrowedFd<'_>>;
-
-    /// Answers what waits, without waiting itself.
-    ///
-    /// # Errors
-    /// Why not, as a clause. Init is killed.
-    fn serve(&mut self) -> Result<(), String>;
-}
-
-/// Where no filter asks.
-#[derive(Debug)]
-pub struct Nobody;
-
-impl Attendant for Nobody {
-    fn take(&mut self, _: OwnedFd) -> Result<(), String> {
-        Err("nobody answers what the filter asks".to_owned())
-    }
-
-    fn waiting(&self) -> Option<BorrowedFd<'_>> {
-        None
-    }
-
-    fn serve(&mut self) -> Result<(), String> {
-        Ok(())
-    }
+    /// Is readable once whoever answers has ended, where that can be known.
+    fn ended(&self) -> Option<BorrowedFd<'_>>;
 }
 
 /// Lets init go on, and waits until it has become the program.
@@ -285,23 +261,17 @@ fn result_of_seccomp(pid: i32) -> Result<Option<i64>, Cause> {
     }
 }
 
-/// Answers what init asks until it has become the program.
+/// Waits until init has become the program, which its `execve` may have to be answered for.
 fn until_program(
     init: Waiting<'_>,
     plan: &LaunchPlan,
-    attendant: &mut dyn Attendant,
+    attendant: &dyn Attendant,
     talk: &mut Talk<'_>,
     deadline: Option<Instant>,
 ) -> Result<(), LaunchError> {
     loop {
-        if deadline.is_some_and(|deadline| !ready(init, attendant, deadline)) {
-            return Err(LaunchError::Unanswered { seconds: PATIENCE.as_secs() });
-        }
-        if deadline.is_some() {
-            attendant.serve().map_err(LaunchError::Attendant)?;
-            if !is_readable(init.socket) {
-                continue;
-            }
+        if let Some(deadline) = deadline {
+            wait(init, attendant, deadline)?;
         }
         let message = talk.hear().map_err(LaunchError::Conversation)?;
         if message == Message::Gone {
@@ -313,18 +283,30 @@ fn until_program(
     }
 }
 
-/// Waits until init says something or asks something; `false` if it is too late.
-fn ready(init: Waiting<'_>, attendant: &dyn Attendant, deadline: Instant) -> bool {
+/// Waits until init says something. It keeps a listener of its own until it is the program, so
+/// the kernel does not notice when whoever answers is gone before.
+fn wait(
+    init: Waiting<'_>,
+    attendant: &dyn Attendant,
+    deadline: Instant,
+) -> Result<(), LaunchError> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let Ok(timeout) = Timespec::try_from(left) else { return false };
+        let timeout =
+            Timespec::try_from(left).map_err(|_| LaunchError::Conversation(Errno::EINVAL))?;
         let mut events = vec![PollFd::from_borrowed_fd(init.socket, PollFlags::IN)];
-        let waiting = attendant.waiting();
-        events.extend(waiting.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        let ended = attendant.ended();
+        events.extend(ended.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         match rustix::event::poll(&mut events, Some(&timeout)) {
             Err(rustix::io::Errno::INTR) => {}
-            Ok(0) | Err(_) => return false,
-            Ok(_) => return true,
+            Err(error) => {
+                return Err(LaunchError::Conversation(Errno::from_raw(error.raw_os_error())));
+            }
+            Ok(0) => return Err(LaunchError::Unanswered { seconds: PATIENCE.as_secs() }),
+            Ok(_) => {
+                let says = events.first().is_some_and(|event| !event.revents().is_empty());
+                return if says { Ok(()) } else { Err(LaunchError::Attendant) };
+            }
         }
     }
 }

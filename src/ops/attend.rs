@@ -1,148 +1,132 @@
-//! Sees to it that somebody answers the calls which a container's filter holds up.
+//! Sees to it that somebody answers the calls which a container's filter holds up: an agent of
+//! the host's, or a process of ours that is started for it.
+
+mod agent;
+mod watch;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
-use std::time::Duration;
-
-use rustix::fs::FileType;
-use serde::Serialize;
 
 use super::{OpsError, Result};
-use crate::engine::{Attendant, Nobody};
+use crate::engine::Attendant;
 use crate::plan::listener::Listener;
 use crate::plan::{Action, LaunchPlan};
-use crate::store::Record;
-use crate::sys::{Errno, socket};
+use crate::store::{Entry, Record};
 
-/// How long an agent may take to accept a connection, and again to take the message.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Who attends to the container of `record` while it starts.
-pub(super) fn attendant<'a>(plan: &'a LaunchPlan, record: &'a Record) -> Box<dyn Attendant + 'a> {
-    let pid = record.process.map_or(0, crate::store::ProcessId::pid);
-    attendant_of(plan, record, pid, "created")
+/// Who attends to a container while it starts.
+pub(super) enum Attending<'a> {
+    /// Its filter asks nobody.
+    Nobody,
+    /// A program of the host's.
+    Agent(agent::Agent<'a>),
+    /// A process that is to be started, and then is.
+    Watch(Box<watch::Watch<'a>>),
+    /// The process that watches the container already.
+    Watched(watch::Watched<'a>),
 }
 
-/// Who attends to the process `pid` of a container that has this status, by the plan that starts
-/// the process.
-pub(super) fn attendant_of<'a>(
+/// Prepares for the container of `entry` to be attended to. What can fail early does.
+pub(super) fn attending<'a>(
+    doing: &str,
+    plan: &'a LaunchPlan,
+    entry: &'a Entry,
+    record: &'a mut Record,
+) -> Result<Attending<'a>> {
+    Ok(match listener(plan) {
+        None => Attending::Nobody,
+        Some(Listener::Agent { path, metadata }) => {
+            let pid = record.process.map_or(0, crate::store::ProcessId::pid);
+            let process = agent::Process { pid, status: "created" };
+            Attending::Agent(agent::Agent::new(path, metadata.as_deref(), record, process))
+        }
+        Some(Listener::Watch(plan)) => {
+            Attending::Watch(Box::new(watch::Watch::new(doing, plan, entry, record)?))
+        }
+    })
+}
+
+/// Who attends to a further process of a container, which has this status; `dir` is the
+/// container's directory.
+pub(super) fn attending_to<'a>(
     plan: &'a LaunchPlan,
     record: &'a Record,
+    dir: BorrowedFd<'a>,
     pid: i32,
     status: &'static str,
-) -> Box<dyn Attendant + 'a> {
+) -> Attending<'a> {
     match listener(plan) {
-        Some(Listener::Agent { path, metadata }) => Box::new(Agent {
-            path: Path::new(path.as_str()),
-            metadata: metadata.as_deref(),
-            record,
-            pid,
-            status,
-        }),
-        None => Box::new(Nobody),
+        None => Attending::Nobody,
+        Some(Listener::Agent { path, metadata }) => {
+            let process = agent::Process { pid, status };
+            Attending::Agent(agent::Agent::new(path, metadata.as_deref(), record, process))
+        }
+        Some(Listener::Watch(_)) => Attending::Watched(watch::Watched { dir }),
     }
 }
 
-/// Fails early where an agent is not there. That it is gone later is found by `start`.
-pub(super) fn check(doing: &str, plan: &LaunchPlan) -> Result<()> {
-    let Some(Listener::Agent { path, .. }) = listener(plan) else { return Ok(()) };
-    let why = match rustix::fs::stat(path.as_c_str()) {
-        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Socket => return Ok(()),
-        Ok(_) => "is no socket".to_owned(),
-        Err(error) => format!("{:?}", Errno::from_raw(error.raw_os_error())),
-    };
-    let what = "config.json /linux/seccomp/listenerPath: the seccomp agent at";
-    Err(OpsError::failed(doing, format!("{what} {path}: {why}"))
-        .fact("undone", "nothing was created")
-        .hint("start the agent first"))
+/// Fails before there is a process where nobody could attend to it in a container that runs.
+pub(super) fn check_again(doing: &str, plan: &LaunchPlan, record: &Record) -> Result<()> {
+    match listener(plan) {
+        None => Ok(()),
+        Some(Listener::Agent { path, .. }) => agent::check(doing, path),
+        Some(Listener::Watch(_)) => watch::check_again(doing, record),
+    }
 }
 
-fn listener(plan: &LaunchPlan) -> Option<&Listener> {
+/// Fails before anything is created where nobody could attend to the container.
+pub(super) fn check(doing: &str, plan: &LaunchPlan) -> Result<()> {
+    match listener(plan) {
+        None => Ok(()),
+        Some(Listener::Agent { path, .. }) => agent::check(doing, path),
+        Some(Listener::Watch(plan)) => watch::results(doing, plan).map(drop),
+    }
+}
+
+/// Waits until whoever watched a container that has ended is done.
+pub(super) fn see_off(record: &Record) {
+    let Some(watcher) = record.watcher else { return };
+    let Ok(Some(process)) = watcher.open() else { return };
+    if crate::record::agent::see_off(process.as_fd()) {
+        // If it is our own child, nobody else will ask for its end.
+        let _ = crate::sys::process::wait_for(watcher.pid());
+    }
+}
+
+/// Who answers what the filter of a plan holds up.
+pub(super) fn listener(plan: &LaunchPlan) -> Option<&Listener> {
     plan.steps.iter().find_map(|step| {
         let Action::HandOver { to } = &step.action else { return None };
         Some(to)
     })
 }
 
-/// A program of the host's that is given the listener and answers from then on.
-struct Agent<'a> {
-    path: &'a Path,
-    metadata: Option<&'a str>,
-    record: &'a Record,
-    pid: i32,
-    status: &'static str,
+impl Attending<'_> {
+    /// Tells whoever watches that the program has started.
+    pub(super) fn confirm(&self) {
+        match self {
+            Self::Nobody | Self::Agent(_) | Self::Watched(_) => {}
+            Self::Watch(watch) => watch.confirm(),
+        }
+    }
 }
 
-impl Attendant for Agent<'_> {
+impl Attendant for Attending<'_> {
     fn take(&mut self, listener: OwnedFd) -> std::result::Result<(), String> {
-        let message = message(self.record, self.status, self.pid, self.metadata)?;
-        let failed = |what: &str, error: Errno| {
-            let why = if error == Errno::EAGAIN {
-                format!("not within {} seconds", PATIENCE.as_secs())
-            } else {
-                format!("{error:?}")
-            };
-            format!("{what} the seccomp agent at {}: {why}", self.path.display())
-        };
-        let agent = socket::connect_stream_within(self.path, PATIENCE)
-            .map_err(|error| failed("connect to", error))?;
-        socket::send_all_with_fd(agent.as_fd(), &message, listener.as_fd())
-            .map_err(|error| failed("send the listener to", error))
+        match self {
+            Self::Nobody => Err("nobody answers what the filter asks".to_owned()),
+            Self::Agent(agent) => agent.take(listener),
+            Self::Watch(watch) => watch.take(listener),
+            Self::Watched(watched) => watched.take(listener),
+        }
     }
 
-    fn waiting(&self) -> Option<BorrowedFd<'_>> {
-        None
-    }
-
-    fn serve(&mut self) -> std::result::Result<(), String> {
-        Ok(())
+    fn ended(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Nobody | Self::Agent(_) | Self::Watched(_) => None,
+            Self::Watch(watch) => watch.ended(),
+        }
     }
 }
 
-/// Spec: runtime-spec, config-linux.md, "The Container Process State".
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ProcessState<'a> {
-    oci_version: &'a str,
-    fds: [&'static str; 1],
-    pid: i32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<&'a str>,
-    state: State<'a>,
-}
-
-/// Spec: runtime-spec, runtime.md, "State".
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct State<'a> {
-    oci_version: &'a str,
-    id: &'a str,
-    status: &'static str,
-    pid: i32,
-    bundle: std::borrow::Cow<'a, str>,
-    annotations: &'a std::collections::BTreeMap<String, String>,
-}
-
-/// What an agent is told: of a container, and of the process `pid` in it whose calls it gets.
-fn message(
-    record: &Record,
-    status: &'static str,
-    pid: i32,
-    metadata: Option<&str>,
-) -> std::result::Result<Vec<u8>, String> {
-    let state = ProcessState {
-        oci_version: &record.oci_version,
-        fds: ["seccompFd"],
-        pid,
-        metadata,
-        state: State {
-            oci_version: &record.oci_version,
-            id: record.id.as_str(),
-            status,
-            pid: record.process.map_or(0, crate::store::ProcessId::pid),
-            bundle: record.bundle.to_string_lossy(),
-            annotations: &record.annotations,
-        },
-    };
-    serde_json::to_vec(&state).map_err(|error| error.to_string())
+fn failed(doing: &str, error: &dyn std::error::Error) -> OpsError {
+    OpsError::because(doing, error).fact("undone", "nothing was created")
 }

@@ -9,7 +9,7 @@ use oci_spec::runtime::Process;
 
 use super::activation::Activation;
 use super::pod::Fellow;
-use super::prepare::{self, Prepared};
+use super::prepare::{self, Otherwise, Prepared};
 use super::relay::Relay;
 use super::terminal::{self, Wanted};
 use super::{Context, OpsError, RANGES, Result, attend, hooks, record};
@@ -37,6 +37,8 @@ pub struct CreateRequest {
     pub pidfd_socket: Option<PathBuf>,
     /// What else was asked for.
     pub options: CreateOptions,
+    /// What is wanted otherwise than the bundle has it.
+    pub otherwise: Otherwise,
 }
 
 /// Creates a container.
@@ -107,8 +109,9 @@ pub(super) fn make(context: &Context, request: &CreateRequest, way: Way) -> Resu
     }
     let id = ContainerId::parse(&request.id)
         .map_err(|error| OpsError::failed(doing.as_str(), error.to_string()))?;
-    let prepared = prepare::prepare(context, &doing, &request.bundle, Some(&id))
-        .inspect_err(|error| record::refused(&id, error))?;
+    let prepared =
+        prepare::prepare(context, &doing, &request.bundle, Some(&id), &request.otherwise)
+            .inspect_err(|error| record::refused(&id, error))?;
     attend::check(&doing, &prepared.plan)?;
     engine::protect::continue_read_only(&prepared.plan, preserve).map_err(|error| {
         OpsError::failed(doing.as_str(), format!("hide its own file: {error:?}"))
@@ -179,7 +182,9 @@ impl Made {
         let _ = process::wait_for(self.launched.pid);
         self.launched.take_back_mount_points();
         let doing = error.doing.clone();
-        let removed = super::delete::remove_resources(&doing, &self.entry, Some(&self.record))
+        let removed = super::delete::remove_resources(&doing, &self.entry, Some(&self.record));
+        attend::see_off(&self.record);
+        let removed = removed
             .and_then(|()| self.entry.remove().map_err(|error| super::stored(&doing, &error)));
         let error = match removed {
             Ok(()) => error,
@@ -318,6 +323,7 @@ fn first_record(prepared: &Prepared, entry: &Entry) -> Record {
         shares_pids: prepared.joined.iter().any(|(kind, _)| *kind == Namespace::Pid),
         has_poststop: hooks::any(&prepared.plan, Track::AfterEnd),
         phase: Phase::Creating,
+        watcher: None,
         limits: None,
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::group::Freezers;
-use super::{Context, OpsError, RANGES, Result, hooks, record};
+use super::{Context, OpsError, RANGES, Result, attend, hooks, record};
 use crate::audit::EventKind;
 use crate::cgroup::{
     Claimant, Hierarchies, SavedCgroup, remove_marked, remove_planned, remove_saved,
@@ -60,6 +60,9 @@ fn perform(
     }
     kill_init(&doing, record.as_ref())?;
     remove_resources(&doing, &entry, record.as_ref())?;
+    if let Some(record) = &record {
+        attend::see_off(record);
+    }
     let (level, digest) = record.as_ref().map_or(("", ""), |r| (&r.level, &r.plan_digest));
     record::plain(EventKind::Deleted, &id, level, digest);
     let complete = record.as_ref().is_some_and(|record| record.phase == Phase::Created);

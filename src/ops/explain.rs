@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Context, Result, prepare};
+use super::prepare::{self, Otherwise};
+use super::{Context, Result};
 use crate::plan::LaunchPlan;
 
 /// A plan, and its digest.
@@ -20,6 +21,6 @@ pub struct Explanation {
 /// What `create` would say.
 pub fn explain(context: &Context, bundle: &Path) -> Result<Explanation> {
     let doing = format!("explain {}", bundle.display());
-    let prepared = prepare::prepare(context, &doing, bundle, None)?;
+    let prepared = prepare::prepare(context, &doing, bundle, None, &Otherwise::default())?;
     Ok(Explanation { plan: prepared.plan, digest: prepared.digest })
 }

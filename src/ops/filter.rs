@@ -1,13 +1,17 @@
 //! The filter of a container, and who answers the calls that it holds up.
 
+use std::path::PathBuf;
+
 use oci_spec::runtime::LinuxSeccomp;
 
 use super::{OpsError, Result};
-use crate::plan::listener::Listener;
+use crate::plan::listener::{Listener, WatchPlan};
 use crate::plan::text::HostPath;
-use crate::policy::seccomp::asks;
-use crate::policy::{Judged, Level};
-use crate::seccomp::{self, Abi, Baseline, Compiled, Program, Request, SeccompError, SetIdBits};
+use crate::policy::seccomp::{Report, asks};
+use crate::policy::{Judged, Level, SeccompPolicy};
+use crate::seccomp::{
+    self, Abi, Baseline, Basis, Compiled, Program, Request, SeccompError, SetIdBits, Watch, flag,
+};
 
 /// A filter, and who answers.
 #[derive(Debug)]
@@ -18,24 +22,118 @@ pub(super) struct Filter {
     pub listener: Option<Listener>,
 }
 
+/// What the caller wants watched, beside what the policy has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WatchRequest {
+    /// Where a profile is to be recorded (`--record`).
+    pub record: Option<PathBuf>,
+    /// Whether and where refusals are to be reported (`--seccomp-report`).
+    pub report: ReportRequest,
+}
+
+/// Where refusals are to be reported.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ReportRequest {
+    /// As the policy has it.
+    #[default]
+    ByPolicy,
+    /// On standard error, in the end.
+    ToStandardError,
+    /// To a file, in the end.
+    ToFile(PathBuf),
+}
+
 /// Compiles the filter of a judged bundle.
-pub(super) fn build(doing: &str, judged: &Judged, notes: &mut Vec<String>) -> Result<Filter> {
+pub(super) fn build(
+    doing: &str,
+    judged: &Judged,
+    policy: &SeccompPolicy,
+    wanted: &WatchRequest,
+    notes: &mut Vec<String>,
+) -> Result<Filter> {
     let profile = judged.spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
     let native = Abi::native().ok_or_else(|| {
         OpsError::failed(doing, "seccomp: there is no table of system calls for this processor")
     })?;
-    let listener = profile.map(|profile| agent(doing, profile)).transpose()?.flatten();
+    let agent = profile.map(|profile| agent(doing, profile)).transpose()?.flatten();
     let waived: Vec<&str> = judged.waived.iter().map(String::as_str).collect();
     let mut request = request(profile, native, judged.level, &waived);
-    if listener.is_some() {
+    if agent.is_some() {
         request.listener = seccomp::Listener::Provided;
     }
     let compiled = seccomp::compile(&request).map_err(|error| refused(doing, judged, &error))?;
-    let program = compiled.map(|Compiled { program, warnings, .. }| {
+    let mut program = compiled.map(|Compiled { program, warnings, .. }| {
         notes.extend(warnings.iter().map(ToString::to_string));
         program
     });
-    Ok(Filter { program, listener })
+    if policy.report == Report::KernelLog
+        && let Some(program) = &mut program
+    {
+        program.flags |= flag::LOG;
+    }
+    let watch = watch(doing, judged, policy, wanted, &request)?;
+    match (agent, watch) {
+        (None, None) => Ok(Filter { program, listener: None }),
+        (Some(agent), None) => Ok(Filter { program, listener: Some(agent) }),
+        (Some(_), Some(watch)) if watch.profile.is_some() => Err(OpsError::failed(
+            doing,
+            "the container's filter asks an agent, and cannot be recorded beside that",
+        )
+        .hint("record it without `listenerPath` and SCMP_ACT_NOTIFY")),
+        (Some(agent), Some(_)) => {
+            notes.push("what is refused is not reported, for the filter asks an agent".to_owned());
+            Ok(Filter { program, listener: Some(agent) })
+        }
+        (None, Some(watch)) => watched(doing, judged, watch, &request),
+    }
+}
+
+/// The filter of a container that is watched.
+fn watched(
+    doing: &str,
+    judged: &Judged,
+    watch: WatchPlan,
+    request: &Request<'_>,
+) -> Result<Filter> {
+    let watched =
+        seccomp::watch(request, watch.what).map_err(|error| refused(doing, judged, &error))?;
+    // Without a filter nothing is refused.
+    let listener = watched.is_some().then(|| Listener::Watch(Box::new(watch)));
+    Ok(Filter { program: watched.map(|watched| watched.program), listener })
+}
+
+/// What is watched, and where the results go; `None`: nothing.
+fn watch(
+    doing: &str,
+    judged: &Judged,
+    policy: &SeccompPolicy,
+    wanted: &WatchRequest,
+    request: &Request<'_>,
+) -> Result<Option<WatchPlan>> {
+    // What is not allowed was refused, or noted, before.
+    let by_annotation = policy.record_file(&judged.spec).ok().flatten().map(PathBuf::from);
+    let profile = wanted.record.clone().or(by_annotation);
+    let report = match &wanted.report {
+        ReportRequest::ToFile(file) => Some(file),
+        ReportRequest::ByPolicy | ReportRequest::ToStandardError => None,
+    };
+    let reports = policy.report == Report::Notify || wanted.report != ReportRequest::ByPolicy;
+    let what = match (&profile, reports) {
+        (Some(_), _) => Watch::All,
+        (None, true) => Watch::Refused,
+        (None, false) => return Ok(None),
+    };
+    let path = |path: &PathBuf| {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        HostPath::new(&absolute.to_string_lossy())
+            .map_err(|fault| OpsError::failed(doing, format!("{}: {fault}", path.display())))
+    };
+    Ok(Some(WatchPlan {
+        what,
+        basis: Basis::of(request),
+        profile: profile.as_ref().map(path).transpose()?,
+        report: report.map(path).transpose()?,
+    }))
 }
 
 /// What the compiler is asked for a container of this level.

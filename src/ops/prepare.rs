@@ -6,8 +6,9 @@ use std::time::SystemTime;
 
 use oci_spec::runtime::Spec;
 
+use super::filter::{self, WatchRequest};
 use super::pod::{self, Fellow};
-use super::{Context, OpsError, Result, filter, group_plan};
+use super::{Context, OpsError, Result, group_plan};
 use crate::audit::DEFAULT_FILE;
 use crate::cgroup::Hierarchies;
 use crate::host::bundle::Bundle;
@@ -47,12 +48,22 @@ pub(super) struct Prepared {
     pub joined: Vec<(Namespace, (u64, u64))>,
 }
 
+/// What a caller wants otherwise than the bundle has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Otherwise {
+    /// What is watched of the container.
+    pub watch: WatchRequest,
+    /// What the container runs instead.
+    pub arguments: Option<Vec<String>>,
+}
+
 /// Reads, checks and judges a bundle, and builds its plan.
 pub(super) fn prepare(
     context: &Context,
     doing: &str,
     bundle: &Path,
     id: Option<&ContainerId>,
+    otherwise: &Otherwise,
 ) -> Result<Prepared> {
     let policy = load_policy(context, doing)?;
     let driver = group_plan::driver(context, doing)?;
@@ -61,7 +72,10 @@ pub(super) fn prepare(
     let mut facts = probe::kernel_facts(config.spec(), &bundle)
         .map_err(|error| OpsError::because(doing, &error).hint(error.hint()))?;
     let fellow = pod::look(context, doing, policy.level, config.spec(), &mut facts)?;
-    let (spec, mut host) = host_view(context, config, &facts, &bundle);
+    let (mut spec, mut host) = host_view(context, config, &facts, &bundle);
+    if let (Some(arguments), Some(process)) = (&otherwise.arguments, spec.process_mut()) {
+        process.set_args(Some(arguments.clone()));
+    }
     host.subject = subject(&policy, &bundle, id);
     host.systemd = driver == Driver::Systemd;
     let judged = policy::judge(&policy, spec, &host)
@@ -69,7 +83,7 @@ pub(super) fn prepare(
     let hierarchies = Hierarchies::open().map_err(|error| OpsError::because(doing, &error))?;
     let mut notes = Vec::new();
     let cgroup = group_plan::build(doing, &judged, driver, &hierarchies, &mut notes)?;
-    let filter = filter::build(doing, &judged, &mut notes)?;
+    let filter = filter::build(doing, &judged, &policy.seccomp, &otherwise.watch, &mut notes)?;
     let rootfs = facts.rootfs.path.as_str().to_owned();
     let joins_v1 = hierarchies.has_v1();
     let bundle_path = bundle.path().to_str().unwrap_or_default();

@@ -3,11 +3,13 @@
 use std::os::fd::AsFd;
 
 use super::create::{self, Made, Way, launch_error};
+use super::filter::ReportRequest;
 use super::relay::Relay;
 use super::{Context, CreateRequest, OpsError, Result, attend, hooks, record, signals};
 use crate::audit::EventKind;
 use crate::engine::{self, Launched};
-use crate::store::Record;
+use crate::record::report::Report;
+use crate::store::{Record, Store};
 use crate::sys::process;
 
 /// What `run` is asked for beyond `create`.
@@ -22,12 +24,14 @@ pub struct RunRequest {
 }
 
 /// What came of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ran {
     /// The exit status of its program, as a shell shows it; 0 when detached.
     pub status: u8,
     /// What went wrong afterwards, and changed nothing.
     pub warnings: Vec<String>,
+    /// What its filter refused, if that was to be reported here.
+    pub refusals: Option<Report>,
 }
 
 /// Runs a container.
@@ -47,11 +51,7 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<Ran> {
             return Err(made.take_back(OpsError::failed(doing, what)));
         }
     };
-    let mut attendant = attend::attendant(&made.prepared.plan, &made.record);
-    let started = engine::start(made.launched.waiting(), &made.prepared.plan, attendant.as_mut());
-    drop(attendant);
-    if let Err(error) = started {
-        let error = launch_error(&doing, &error);
+    if let Err(error) = start(&doing, &mut made) {
         let id = made.entry.id();
         record::failed(id, &made.prepared.plan, &made.prepared.digest, &error);
         return Err(made.take_back(error));
@@ -68,7 +68,7 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<Ran> {
     }
     drop(prepared);
     if request.detach {
-        return Ok(Ran { status: 0, warnings: Vec::new() });
+        return Ok(Ran::default());
     }
     let (init, pid) = (launched.process.as_fd(), launched.pid);
     let waited = match terminal {
@@ -80,8 +80,9 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<Ran> {
         gone(OpsError::failed(doing.as_str(), format!("wait for init: {error:?}")))
     })?;
     let status = ended.status();
+    let refusals = refusals(context, request, &record);
     if request.keep {
-        return Ok(Ran { status, warnings: Vec::new() });
+        return Ok(Ran { status, warnings: Vec::new(), refusals });
     }
     // The program's status is the answer; what could not be removed is for `delete`.
     let warnings = match super::delete::after_run(context, &request.create.id, &record) {
@@ -91,7 +92,7 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<Ran> {
             Vec::new()
         }
     };
-    Ok(Ran { status, warnings })
+    Ok(Ran { status, warnings, refusals })
 }
 
 /// Ends a container that runs and must not, because of `error`.
@@ -111,4 +112,25 @@ fn take_back(
         }
         Err(left) => error.fact("left", left.message),
     }
+}
+
+/// What was refused, when whoever watched is done.
+fn refusals(context: &Context, request: &RunRequest, record: &Record) -> Option<Report> {
+    attend::see_off(record);
+    if request.create.otherwise.watch.report != ReportRequest::ToStandardError {
+        return None;
+    }
+    let store = Store::open(&context.root).ok()?;
+    let bytes = store.read_refusals(&record.id).ok()?;
+    bytes.map_or_else(|| Some(Report::none(record.id.as_str())), |bytes| Report::parse(&bytes).ok())
+}
+
+/// Lets its init become the program.
+fn start(doing: &str, made: &mut Made) -> Result<()> {
+    let plan = &made.prepared.plan;
+    let mut attending = attend::attending(doing, plan, &made.entry, &mut made.record)?;
+    engine::start(made.launched.waiting(), plan, &mut attending)
+        .map_err(|error| launch_error(doing, &error))?;
+    attending.confirm();
+    Ok(())
 }

@@ -18,7 +18,7 @@ pub fn start(context: &Context, id: &str) -> Result<()> {
     let doing = format!("start `{id}`");
     let (id, store) = super::find(context, &doing, id)?;
     let entry = store.lock(&id).map_err(|error| super::stored(&doing, &error))?;
-    let record = entry.read_state().map_err(|error| super::stored(&doing, &error))?;
+    let mut record = entry.read_state().map_err(|error| super::stored(&doing, &error))?;
     let status = entry.status(Some(&record));
     if status != Status::Created {
         return Err(OpsError::failed(
@@ -44,9 +44,11 @@ pub fn start(context: &Context, id: &str) -> Result<()> {
     let Some((id_of, process)) = process else {
         return Err(OpsError::failed(doing, "the waiting init is gone"));
     };
-    let mut attendant = attend::attendant(&plan, &record);
+    let mut attending = attend::attending(&doing, &plan, &entry, &mut record)?;
     let init = Waiting { socket: socket.as_fd(), pid: id_of.pid(), process: process.as_fd() };
-    engine::start(init, &plan, attendant.as_mut()).map_err(|error| launch_error(&doing, &error))?;
+    engine::start(init, &plan, &mut attending).map_err(|error| launch_error(&doing, &error))?;
+    attending.confirm();
+    drop(attending);
     record::event(EventKind::Started, &id, &plan, &record.plan_digest);
     // Hooks may use commands on the container.
     drop(entry);

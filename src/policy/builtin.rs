@@ -297,6 +297,12 @@ pub const CONTROLS: &[Control] = &[
         value: Refuse,
         reason: "a hook is run with the rights of root outside, with arguments of the bundle's",
     },
+    Control {
+        id: RuleId("seccomp.record"),
+        line: 175,
+        value: Refuse,
+        reason: "a profile is a file of the host, and a recorded container is watched: the administrator allows both",
+    },
 ];
 
 #[cfg(test)]

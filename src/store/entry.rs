@@ -20,15 +20,32 @@ pub const PLAN_FILE: &str = "plan.json";
 /// The socket at which a created init waits; whoever makes it does so through [`Entry::dir`].
 pub const START_SOCKET: &str = "start.sock";
 
+/// What its filter refused, as whoever watches it writes it.
+pub const REFUSALS_FILE: &str = "refusals.json";
+/// The socket at which whoever watches it takes the listeners of further filters.
+pub const WATCH_SOCKET: &str = "watch.sock";
+/// What [`REFUSALS_FILE`] is called until it is complete.
+pub const REFUSALS_TEMPORARY: &str = ".refusals.json.new";
+
 const STATE_TEMPORARY: &str = ".state.json.new";
 const PLAN_TEMPORARY: &str = ".plan.json.new";
 /// All that an entry may hold, in the order of removal: the record last, for it tells the next
 /// try what there is to clean up.
-const OURS: [&str; 5] = [START_SOCKET, PLAN_TEMPORARY, PLAN_FILE, STATE_TEMPORARY, STATE_FILE];
+const OURS: [&str; 8] = [
+    START_SOCKET,
+    WATCH_SOCKET,
+    REFUSALS_TEMPORARY,
+    REFUSALS_FILE,
+    PLAN_TEMPORARY,
+    PLAN_FILE,
+    STATE_TEMPORARY,
+    STATE_FILE,
+];
 
 /// An annotation may be long, but a record is no place to hide a disk image.
 pub(super) const STATE_LIMIT_BYTES: usize = 4 << 20;
 const PLAN_LIMIT_BYTES: usize = 32 << 20;
+const REFUSALS_LIMIT_BYTES: usize = 4 << 20;
 
 /// A container's directory, locked. The lock is given back on drop, for children too.
 #[derive(Debug)]
@@ -131,6 +148,14 @@ impl Entry {
         read_plan(&self.dir, &self.id)
     }
 
+    /// The directory once more, without the lock: for a process that outlives this one.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn open_again(&self) -> Result<OwnedFd, StoreError> {
+        dir::open_dir(&self.dir, ".").map_err(|source| self.failed("open again", source))
+    }
+
     /// Whether init waits for `start`.
     #[must_use]
     pub fn start_socket_exists(&self) -> bool {
@@ -195,6 +220,21 @@ pub(super) fn read_plan(dir: &OwnedFd, id: &ContainerId) -> Result<Vec<u8>, Stor
         let source = read_failed(PLAN_FILE, PLAN_LIMIT_BYTES, error);
         StoreError::Record { id: id.clone(), source }
     })
+}
+
+/// Reads what the filter refused; `None` if nobody watches it, or nothing was refused yet.
+pub(super) fn read_refusals(
+    dir: &OwnedFd,
+    id: &ContainerId,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    match dir::read_file(dir, REFUSALS_FILE, REFUSALS_LIMIT_BYTES) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(ReadError::Missing) => Ok(None),
+        Err(error) => {
+            let source = read_failed(REFUSALS_FILE, REFUSALS_LIMIT_BYTES, error);
+            Err(StoreError::Record { id: id.clone(), source })
+        }
+    }
 }
 
 /// Whether a socket stands at the name where init waits.

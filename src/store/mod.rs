@@ -30,7 +30,9 @@ mod salvage;
 mod state;
 mod time;
 
-pub use entry::{Entry, PLAN_FILE, START_SOCKET, STATE_FILE};
+pub use entry::{
+    Entry, PLAN_FILE, REFUSALS_FILE, REFUSALS_TEMPORARY, START_SOCKET, STATE_FILE, WATCH_SOCKET,
+};
 pub use error::{Holder, StoreError};
 pub use process::ProcessId;
 pub use record::{Phase, RECORD_VERSION, Record, RecordError, Status};

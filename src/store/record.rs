@@ -53,6 +53,9 @@ pub struct Record {
     pub has_poststop: bool,
     /// How far its creation came.
     pub phase: Phase,
+    /// The process that answers what its filter holds up, if one of ours does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watcher: Option<ProcessId>,
     /// The limits in force, once an update has changed those of the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<CgroupPlan>,

@@ -132,6 +132,17 @@ impl Store {
         entry::read_plan(&dir, id)
     }
 
+    /// Reads what the filter of the container `id` refused, as whoever watches it wrote it; `None`
+    /// if nobody has.
+    ///
+    /// # Errors
+    /// [`StoreError::DoesNotExist`]; [`StoreError::Record`] if it cannot be read;
+    /// [`StoreError::Io`].
+    pub fn read_refusals(&self, id: &ContainerId) -> Result<Option<Vec<u8>>, StoreError> {
+        let (_, dir) = self.open_entry(id)?;
+        entry::read_refusals(&dir, id)
+    }
+
     /// Tells of every container, by id in order.
     ///
     /// Names that are no ids are none of ours, and left out; so is what goes away meanwhile.

@@ -59,6 +59,7 @@ fn record(name: &str) -> Record {
         shares_pids: false,
         has_poststop: true,
         phase: Phase::Created,
+        watcher: None,
         limits: None,
     }
 }
@@ -395,6 +396,5 @@ fn an_owner_is_told_by_the_real_path_of_its_root() {
 
     let owner = Store::open(&link).unwrap().lock(&id("x")).unwrap().owner().unwrap();
 
-    assert_eq!(owner.root, place.root().to_str().unwrap());
-    assert_eq!(owner.id, id("x"));
+    assert_eq!((owner.root.as_str(), owner.id), (place.root().to_str().unwrap(), id("x")));
 }

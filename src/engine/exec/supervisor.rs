@@ -49,7 +49,8 @@ impl<'plan> Supervisor<'plan> {
     /// Carries out every step that is not the child's; on failure takes all of it back.
     pub(super) fn run(mut self) -> Result<Entered, LaunchError> {
         let plan = self.plan;
-        for (id, step) in plan.numbered().filter(|(_, step)| step.track != Track::Init) {
+        let ours = |track| matches!(track, Track::Prepare | Track::Supervisor);
+        for (id, step) in plan.numbered().filter(|(_, step)| ours(step.track)) {
             #[cfg(feature = "fault")]
             if crate::engine::fault::skips(step.action.name()) {
                 continue;

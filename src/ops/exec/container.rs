@@ -1,12 +1,13 @@
 //! The container that a process enters, as its records have it.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use oci_spec::runtime::Process;
 
 use super::{ExecRequest, listed, read_document};
 use crate::cgroup::{Cgroup, Hierarchies};
-use crate::engine::Attendant;
+use crate::ops::attend::Attending;
 use crate::ops::group::Group;
 use crate::ops::{Context, OpsError, Result, attend, find, group, record, stored};
 use crate::plan::{self, LaunchPlan};
@@ -35,6 +36,8 @@ pub(super) struct Released {
     record: Record,
     plan: LaunchPlan,
     status: Status,
+    /// Its directory.
+    dir: OwnedFd,
 }
 
 impl Container {
@@ -75,9 +78,10 @@ impl Container {
     }
 
     /// Lets other commands work on it.
-    pub(super) fn release(self) -> Released {
+    pub(super) fn release(self, doing: &str) -> Result<Released> {
+        let dir = self.entry.open_again().map_err(|error| stored(doing, &error))?;
         drop(self.entry);
-        Released { record: self.record, plan: self.plan, status: self.status }
+        Ok(Released { record: self.record, plan: self.plan, status: self.status, dir })
     }
 
     pub(super) fn record_failure(&self, error: &OpsError) {
@@ -87,12 +91,8 @@ impl Container {
 
 impl Released {
     /// Who answers what the filter of process `pid` asks.
-    pub(super) fn attendant<'a>(
-        &'a self,
-        plan: &'a LaunchPlan,
-        pid: i32,
-    ) -> Box<dyn Attendant + 'a> {
-        attend::attendant_of(plan, &self.record, pid, self.status.as_str())
+    pub(super) fn attending<'a>(&'a self, plan: &'a LaunchPlan, pid: i32) -> Attending<'a> {
+        attend::attending_to(plan, &self.record, self.dir.as_fd(), pid, self.status.as_str())
     }
 
     pub(super) fn record_failure(&self, error: &OpsError) {

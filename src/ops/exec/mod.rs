@@ -81,15 +81,15 @@ fn perform(context: &Context, request: &ExecRequest, doing: &str) -> Result<u8> 
         .map_err(|error| OpsError::failed(doing, format!("hide its own file: {error:?}")))?;
     let plan = plan(context, doing, request, &container)
         .inspect_err(|error| record::refused(&container.record.id, error))?;
-    attend::check(doing, &plan)?;
+    attend::check_again(doing, &plan, &container.record)?;
     let (entered, terminal) = enter(doing, request, &container, &plan)
         .inspect_err(|error| container.record_failure(error))?;
     // The process is in the container's group: whoever deletes the container finds it. Others
     // may go on, also one that lets a paused container go on.
-    let container = container.release();
-    let mut attendant = container.attendant(&plan, entered.pid);
+    let container = container.release(doing).inspect_err(|_| entered.end())?;
+    let mut attending = container.attending(&plan, entered.pid);
     let mut become_program = || {
-        let became = entered.became_program(&plan, attendant.as_mut());
+        let became = entered.became_program(&plan, &mut attending);
         became.map_err(|error| step_error(doing, &error))
     };
     let started = wait::until_running(&entered, &signals)
@@ -98,7 +98,7 @@ fn perform(context: &Context, request: &ExecRequest, doing: &str) -> Result<u8> 
         .and_then(|()| announce(doing, request, &entered).inspect_err(|_| entered.end()))
         .inspect_err(|error| container.record_failure(error));
     started?;
-    drop(attendant);
+    drop(attending);
     container.record_exec(&plan);
     if request.detach {
         return Ok(0);

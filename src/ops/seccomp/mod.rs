@@ -7,8 +7,10 @@ mod compile;
 mod diff;
 mod explain;
 mod input;
+mod log;
 mod merge;
 mod output;
+mod record;
 mod trial;
 
 use std::collections::BTreeSet;
@@ -19,9 +21,13 @@ pub use compile::{CompileReport, Denial, Disassembly, compile};
 pub use diff::{DiffReport, diff};
 pub use explain::{Answer, Explained, Whose, explain};
 pub use input::LeftOut;
+pub use log::{RefusalLog, follow_log, log};
 pub use merge::{MergeReport, merge, write_profile};
 pub use output::write_program;
+pub use record::{Subject, record};
 pub use trial::Trial;
+
+pub use crate::record::report::{Refusal, Report};
 
 use super::{Context, OpsError, Result};
 use crate::seccomp::{Abi, Baseline, Circumstances, Listener, Request, SetIdBits, Version};
