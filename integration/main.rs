@@ -59,6 +59,8 @@ mod probes;
 #[cfg(test)]
 mod process_properties;
 #[cfg(test)]
+mod resources;
+#[cfg(test)]
 mod rootfs;
 #[cfg(test)]
 mod rootfs_shift;

@@ -10,6 +10,7 @@
 
 mod before;
 mod create;
+mod delegate;
 mod directory;
 mod ebpf;
 mod enter;

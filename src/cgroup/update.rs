@@ -1,11 +1,8 @@
-//! Changes the limits of a container that runs; hands its group over to its own root.
+//! Changes the limits of a container that runs.
 
 use std::collections::BTreeSet;
 
-use rustix::fs::{AtFlags, Gid, Uid, chownat};
-
 use super::before::Before;
-use super::directory::{Directory, errno};
 use super::{Cgroup, CgroupError, Hierarchies};
 use crate::plan::cgroup::CgroupPlan;
 use crate::sys::Errno;
@@ -82,31 +79,6 @@ impl Cgroup {
                     let at = setting.origin.at().to_owned();
                     return Err(CgroupError::BelowUse { at, what, limit_bytes, used_bytes });
                 }
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives the v2 group to a user of the host, who may then make groups below it: for a
-    /// container that has a control group namespace and a writable mount of it. Limits stay
-    /// the host's, for their files are not among those given.
-    ///
-    /// Spec: runtime-spec, config-linux.md, "Cgroup ownership".
-    ///
-    /// # Errors
-    /// [`CgroupError::System`].
-    pub fn delegate(&self, uid: u32, gid: u32) -> Result<(), CgroupError> {
-        let what = || CgroupError::system("delegate", self.path.as_str());
-        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-        let list = Directory::open_root(std::path::Path::new("/sys/kernel/cgroup"))
-            .and_then(|directory| directory.read("delegate"))
-            .map_err(what())?;
-        for file in std::iter::once("").chain(list.lines()) {
-            let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
-            match chownat(self.leaf.as_fd(), file, uid, gid, flags).map_err(errno) {
-                // The list is of all files that any kernel's configuration could have.
-                Ok(()) | Err(Errno::ENOENT) => {}
-                Err(error) => return Err(what()(error)),
             }
         }
         Ok(())

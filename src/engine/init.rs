@@ -124,6 +124,7 @@ fn perform(init: &mut Init<'_>, id: StepId, action: &Action) -> Result<()> {
         | Action::EnterPod
         | Action::CheckIdMaps { .. }
         | Action::MakeCgroup { .. }
+        | Action::DelegateCgroup { .. }
         | Action::OpenRootfs { .. }
         | Action::MakeMountPoint { .. }
         | Action::OpenNamespace { .. }

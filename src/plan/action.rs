@@ -90,6 +90,11 @@ pub enum Action {
         /// What is mapped to what.
         ids: IdMap,
     },
+    /// Gives the control group to a user of the container, who may make groups below it.
+    DelegateCgroup {
+        /// The user inside.
+        uid: u32,
+    },
     /// Copies the root file system's mount, detached, with these attributes.
     CopyRootfs {
         /// Flags of the mount, and whether its ids are translated.

@@ -14,6 +14,7 @@ impl Action {
             Self::JoinPod { .. } => "ids.join-pod",
             Self::EnterPod => "ns.enter-pod",
             Self::MakeCgroup { .. } => "cgroup.make",
+            Self::DelegateCgroup { .. } => "cgroup.delegate",
             Self::OpenRootfs { .. } => "rootfs.open",
             Self::MakeMountPoint { .. } => "rootfs.make-mount-point",
             Self::OpenNamespace { .. } => "ns.open",
@@ -158,6 +159,7 @@ impl Action {
             }
             Self::RaiseLimit { limit } | Self::SetLimit { limit } => limit_words(*limit),
             Self::SetOomScore { score } => score.to_string(),
+            Self::DelegateCgroup { uid } => format!("to user {uid} of the container"),
             Self::JoinNamespace { kind } => kind.word().to_owned(),
             Self::SetHostname { name } | Self::SetDomainname { name } => name.to_string(),
             Self::NewSession { terminal } => {

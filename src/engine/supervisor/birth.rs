@@ -71,6 +71,12 @@ impl Supervisor<'_> {
         Ok(())
     }
 
+    pub(super) fn delegate_cgroup(&mut self, uid: u32) -> Result<(), Cause> {
+        let owner = self.ids().user(uid)?;
+        let cgroup = self.cgroup.as_ref().ok_or(Errno::EBADF)?;
+        cgroup.delegate(owner).map_err(|error| Cause::said(chain(&error)))
+    }
+
     pub(super) fn make_mount_point(
         &mut self,
         at: &RootedPath,

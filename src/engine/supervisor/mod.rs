@@ -186,6 +186,7 @@ impl<'plan> Supervisor<'plan> {
             Action::EnterPod => self.enter_pod(),
             Action::CheckIdMaps { ids } => self.check_id_maps(ids),
             Action::MakeCgroup { cgroup } => self.make_cgroup(cgroup),
+            Action::DelegateCgroup { uid } => self.delegate_cgroup(*uid),
             Action::OpenRootfs { path } => {
                 self.rootfs = Some(rootfs::open(path)?);
                 Ok(())

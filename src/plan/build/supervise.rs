@@ -26,6 +26,22 @@ struct Attached {
 }
 
 impl Builder<'_> {
+    /// A container that sees its own control group as the root, mounted writable, and has users of
+    /// its own, may divide the group. Spec: config-linux.md, "Cgroup ownership".
+    fn delegate_cgroup(&mut self) {
+        let writable = self.mounts.iter().find(|mount| {
+            matches!(mount.filesystem, Filesystem::Cgroup { .. })
+                && mount.attributes.set & mount_attr::RDONLY == 0
+        });
+        let Some(pointer) = writable.map(|mount| mount.pointer.clone()) else { return };
+        let has_users = self.user != UserNamespace::None;
+        // On hosts with v1 the limits are elsewhere, and so would be those of groups below.
+        if has_users && self.has_new(Namespace::Cgroup) && !self.inputs.joins_v1 {
+            let action = Action::DelegateCgroup { uid: self.process.user().uid() };
+            self.asked(Track::Supervisor, action, &pointer);
+        }
+    }
+
     /// The supervisor, beside init.
     pub(super) fn supervise(&mut self, own: &OwnMounts, raised: &[Limit]) {
         let track = Track::Supervisor;
@@ -39,6 +55,7 @@ impl Builder<'_> {
                 UserNamespace::None | UserNamespace::OfPod => {}
             }
         }
+        self.delegate_cgroup();
         let why = "what only init could build";
         for slot in own.slots() {
             self.builtin(track, Action::FetchMount { slot }, why);

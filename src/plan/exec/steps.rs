@@ -74,6 +74,7 @@ fn fate(action: &Action) -> Fate {
         | Action::CheckIdMaps { .. }
         | Action::Remount { .. }
         | Action::MakeCgroup { .. }
+        | Action::DelegateCgroup { .. }
         | Action::OpenRootfs { .. }
         | Action::MakeMountPoint { .. }
         | Action::MakeDirectory { .. }

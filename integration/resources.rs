@@ -1,0 +1,385 @@
+//! Limits, by what they do to what runs, and not by what a file says: the same tests on hosts with
+//! cgroup v1, v2 or both. A test whose controller the host lacks says so.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{Bundle, Runtime, has_controller, v2_group};
+
+const MIB: u64 = 1 << 20;
+
+fn started(runtime: &Runtime, bundle: &Bundle) {
+    runtime.create(bundle).ok();
+    runtime.start(bundle).ok();
+}
+
+fn audit() -> (tempfile::TempDir, Runtime) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("policy.toml");
+    fs::write(&file, "level = \"audit\"\n").unwrap();
+    (dir, Runtime::new().with_global("--policy").with_global(&file))
+}
+
+/// A bundle with a directory of the host's, writable inside at `/volume`.
+fn with_volume() -> (Bundle, PathBuf) {
+    let bundle = Bundle::new();
+    let volume = bundle.dir().join("volume");
+    fs::create_dir(&volume).unwrap();
+    let bundle = bundle.mount("/volume", "bind", volume.to_str().unwrap(), &["rbind", "rw"]);
+    (bundle, volume)
+}
+
+fn stats(runtime: &Runtime, bundle: &Bundle) -> Value {
+    let said = runtime.call(["events", "--stats", bundle.id()]).ok();
+    serde_json::from_str::<Value>(&said).unwrap()["data"].clone()
+}
+
+/// Processor time that the container has used.
+fn cpu_time(runtime: &Runtime, bundle: &Bundle) -> Duration {
+    Duration::from_nanos(stats(runtime, bundle)["cpu"]["usage"]["total"].as_u64().unwrap())
+}
+
+/// Part of one processor that the container uses, over some time.
+fn cpu_share(runtime: &Runtime, bundle: &Bundle, during: Duration) -> f64 {
+    let (begun, before) = (Instant::now(), cpu_time(runtime, bundle));
+    std::thread::sleep(during);
+    let used = cpu_time(runtime, bundle) - before;
+    used.as_secs_f64() / begun.elapsed().as_secs_f64()
+}
+
+const BUSY: &str = "while :; do :; done";
+
+#[test]
+fn more_memory_than_the_limit_is_not_to_be_had() {
+    if !has_controller("memory") {
+        return;
+    }
+    let runtime = Runtime::new();
+    let take = |mib: u64| {
+        let line = format!("dd if=/dev/zero of=/dev/null bs={mib}M count=1 2>/dev/null; exit $?");
+        Bundle::new()
+            .set("/linux/resources/memory", json!({"limit": 32 * MIB, "swap": 32 * MIB}))
+            .shell(&line)
+    };
+
+    assert_eq!(runtime.run(&take(8)).status, Some(0));
+    assert_eq!(runtime.run(&take(64)).status, Some(137));
+}
+
+#[test]
+fn what_is_written_to_scratch_memory_counts_too() {
+    if !has_controller("memory") {
+        return;
+    }
+    let runtime = Runtime::new();
+    let bundle = Bundle::new()
+        .set("/root/readonly", json!(false))
+        .set("/linux/resources/memory", json!({"limit": 32 * MIB, "swap": 32 * MIB}))
+        .shell("dd if=/dev/zero of=/tmp/x bs=1M count=64 2>/dev/null; echo $?; ls -s /tmp/x");
+
+    let ran = runtime.run(&bundle);
+
+    // The writer is killed, or gets no more; in no case is there as much as it wanted.
+    assert!(!ran.stdout.starts_with("0\n"), "{ran:?}");
+}
+
+#[test]
+fn a_fork_bomb_stops_at_its_limit() {
+    if !has_controller("pids") {
+        return;
+    }
+    let runtime = Runtime::new();
+    let bundle = Bundle::new()
+        .set("/linux/resources/pids/limit", json!(20))
+        // Each shell goes on until it cannot fork; what it has started stays.
+        .shell("b() { b & sleep 60 & b; }; (b); (b); exec sleep 60");
+    started(&runtime, &bundle);
+
+    let mut most = 0;
+    let deadline = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < deadline {
+        let said = runtime.call(["ps", "--format", "json", bundle.id()]).ok();
+        let pids: Vec<i64> = serde_json::from_str(&said).unwrap();
+        most = most.max(pids.len());
+        assert!(pids.len() <= 20, "{} processes", pids.len());
+    }
+    assert!(most > 10, "only {most} processes: was there a bomb?");
+    runtime.call(["delete", "--force", bundle.id()]).ok();
+}
+
+#[test]
+fn a_limit_of_no_processes_lets_init_run_and_fork_nothing() {
+    if !has_controller("pids") {
+        return;
+    }
+    let runtime = Runtime::new();
+    for limit in [0, 1] {
+        let bundle = Bundle::new()
+            .set("/linux/resources/pids/limit", json!(limit))
+            .shell("echo runs; sleep 0; echo forked");
+
+        let ran = runtime.run(&bundle);
+
+        assert_eq!(ran.stdout, "runs\n", "{ran:?}");
+        assert!(ran.stderr.to_lowercase().contains("fork"), "{ran:?}");
+    }
+}
+
+#[test]
+fn processor_time_stays_under_the_quota() {
+    if !has_controller("cpu") {
+        return;
+    }
+    let runtime = Runtime::new();
+    let bundle = Bundle::new()
+        .set("/linux/resources/cpu", json!({"quota": 10_000, "period": 50_000}))
+        .shell(BUSY);
+    started(&runtime, &bundle);
+
+    let share = cpu_share(&runtime, &bundle, Duration::from_secs(2));
+
+    assert!(share < 0.27, "a fifth of a processor was to be had, and {share:.2} was used");
+    assert!(share > 0.02, "{share:.2}: was it busy?");
+    let throttling = &stats(&runtime, &bundle)["cpu"]["throttling"];
+    assert!(throttling["throttledPeriods"].as_u64().unwrap() > 5, "{throttling}");
+}
+
+#[test]
+fn who_has_more_shares_gets_more_of_one_processor() {
+    if !has_controller("cpu") || !has_controller("cpuset") {
+        return;
+    }
+    let runtime = Runtime::new();
+    let busy = |shares: u64| {
+        let bundle = Bundle::new()
+            .set("/linux/resources/cpu", json!({"shares": shares, "cpus": "0"}))
+            .shell(BUSY);
+        started(&runtime, &bundle);
+        bundle
+    };
+    let (many, few) = (busy(4096), busy(64));
+    let before = [&many, &few].map(|bundle| cpu_time(&runtime, bundle));
+
+    std::thread::sleep(Duration::from_secs(2));
+
+    let after = [&many, &few].map(|bundle| cpu_time(&runtime, bundle));
+    let (many, few) = (after[0] - before[0], after[1] - before[1]);
+    assert!(many > few * 3, "{many:?} against {few:?}");
+}
+
+#[test]
+fn a_container_runs_on_the_processors_it_was_given() {
+    if !has_controller("cpuset") {
+        return;
+    }
+    let runtime = Runtime::new();
+    let bundle = Bundle::new()
+        .set("/linux/resources/cpu", json!({"cpus": "0", "mems": "0"}))
+        .shell("nproc; grep Cpus_allowed_list /proc/self/status");
+
+    assert_eq!(runtime.run(&bundle).ok(), "1\nCpus_allowed_list:\t0\n");
+}
+
+/// The whole device that a directory lies on, if it is one whose speed can be limited.
+fn device_of(directory: &Path) -> Option<(u64, u64)> {
+    let device = fs::metadata(directory).unwrap().dev();
+    let (major, minor) = (libc::major(device), libc::minor(device));
+    let at = fs::canonicalize(format!("/sys/dev/block/{major}:{minor}")).ok()?;
+    let whole = if at.join("partition").exists() { at.parent()?.to_owned() } else { at };
+    let text = fs::read_to_string(whole.join("dev")).ok()?;
+    let (major, minor) = text.trim().split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+#[test]
+fn reading_and_writing_a_device_is_as_slow_as_asked() {
+    let (bundle, volume) = with_volume();
+    if !has_controller("blkio") {
+        return;
+    }
+    let Some((major, minor)) = device_of(&volume) else {
+        return println!("skipped, because {} is on no block device", volume.display());
+    };
+    let runtime = Runtime::new();
+    let rate = json!([{"major": major, "minor": minor, "rate": MIB}]);
+    let line = "dd if=/dev/zero of=/volume/x bs=256k count=12 oflag=direct 2>/dev/null || exit 9; \
+                dd if=/volume/x of=/dev/null bs=256k iflag=direct 2>/dev/null";
+    let bundle = bundle.shell(line);
+    let timed = |bundle: &Bundle| {
+        let begun = Instant::now();
+        let ran = runtime.run(bundle);
+        (ran.status, begun.elapsed())
+    };
+    if timed(&bundle).0 == Some(9) {
+        return println!("skipped, because the file system takes no direct writing");
+    }
+
+    let slow_writing = bundle.set("/linux/resources/blockIO/throttleWriteBpsDevice", rate.clone());
+    let (status, took) = timed(&slow_writing);
+    assert_eq!(status, Some(0));
+    assert!(took > Duration::from_millis(2200), "3 MiB written in {took:?}");
+
+    let slow_reading = slow_writing
+        .unset("/linux/resources/blockIO/throttleWriteBpsDevice")
+        .set("/linux/resources/blockIO/throttleReadBpsDevice", rate);
+    let (status, took) = timed(&slow_reading);
+    assert_eq!(status, Some(0));
+    assert!(took > Duration::from_millis(2200), "3 MiB read in {took:?}");
+}
+
+#[test]
+fn files_of_cgroup_v2_are_set_by_name_or_refused_by_name() {
+    let runtime = Runtime::new();
+    let bundle = Bundle::new()
+        .unset("/linux/resources/pids")
+        .set("/linux/resources/unified", json!({"pids.max": "3"}))
+        .shell("for i in 1 2 3 4 5 6; do sleep 1 & done; wait");
+    let ran = runtime.run(&bundle);
+    let is_in_v2 = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers")
+        .is_ok_and(|list| list.split_whitespace().any(|name| name == "pids"));
+    if is_in_v2 {
+        assert!(ran.stderr.to_lowercase().contains("fork"), "{ran:?}");
+    } else {
+        let said = ran.failed(1);
+        assert!(
+            said.contains("/linux/resources/unified/pids.max: this host cannot enforce"),
+            "{said}"
+        );
+    }
+    // No host has these.
+    for (key, words) in [
+        ("nosuch.max", "no controller `nosuch`"),
+        ("memory/max", "is not the name of a file"),
+        ("cgroup.freeze", "the runtime itself governs this file"),
+    ] {
+        let bundle = Bundle::new().set("/linux/resources/unified", json!({key: "1"}));
+        let said = runtime.run(&bundle).failed(1);
+        assert!(said.contains(words), "{key}: {said}");
+    }
+}
+
+#[test]
+fn a_limit_that_no_hierarchy_can_hold_is_refused_before_anything_exists() {
+    let runtime = Runtime::new();
+    for (property, value, controller) in [
+        ("rdma", json!({"mlx5_1": {"hcaHandles": 3}}), "rdma"),
+        ("network", json!({"classID": 1_048_577}), "net_cls"),
+        ("network", json!({"priorities": [{"name": "lo", "priority": 5}]}), "net_prio"),
+    ] {
+        if Path::new("/sys/fs/cgroup").join(controller).exists()
+            || fs::read_to_string("/sys/fs/cgroup/cgroup.controllers")
+                .is_ok_and(|list| list.contains(controller))
+        {
+            println!("skipped, because this host has `{controller}`");
+            continue;
+        }
+        let bundle = Bundle::new().set(&format!("/linux/resources/{property}"), value);
+        let said = runtime.create(&bundle).failed(1);
+        assert!(said.contains("this host cannot enforce it"), "{said}");
+        assert!(said.contains(controller), "{said}");
+    }
+}
+
+#[test]
+fn without_the_oom_killer_a_process_waits_for_memory() {
+    if !Path::new("/sys/fs/cgroup/memory/memory.oom_control").exists() {
+        return println!("skipped, because the memory controller is not in cgroup v1");
+    }
+    let runtime = Runtime::new();
+    let (bundle, volume) = with_volume();
+    let limits = json!({"limit": 16 * MIB, "swap": 16 * MIB, "disableOOMKiller": true});
+    let bundle = bundle.set("/linux/resources/memory", limits).shell(
+        "dd if=/dev/zero of=/dev/null bs=48M count=1; echo $? > /volume/.s; mv /volume/.s /volume/status",
+    );
+    started(&runtime, &bundle);
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(runtime.state(&bundle)["status"], "running");
+    assert!(!volume.join("status").exists());
+
+    runtime.call(["update", "--memory", "128M", "--memory-swap", "128M", bundle.id()]).ok();
+
+    runtime.wait_status(&bundle, "stopped");
+    assert_eq!(fs::read_to_string(volume.join("status")).unwrap(), "0\n");
+}
+
+/// A bundle with users of its own and a writable view of its control group.
+fn dividing() -> Bundle {
+    let map = json!([{"containerID": 0, "hostID": 1_000_000, "size": 65536}]);
+    let bundle = Bundle::new()
+        .unset("/linux/resources/pids")
+        .set("/linux/namespaces/-", json!({"type": "user"}))
+        .set("/linux/uidMappings", map.clone())
+        .set("/linux/gidMappings", map)
+        .shell(
+            "cd /sys/fs/cgroup && mkdir mine && echo 0 > mine/cgroup.procs && \
+             cat /proc/self/cgroup; echo 5 > cgroup.max.depth",
+        );
+    let mounts = bundle.config()["mounts"].as_array().unwrap();
+    let at = mounts.iter().position(|mount| mount["type"] == "cgroup").unwrap();
+    bundle.set(&format!("/mounts/{at}/options"), json!(["nosuid", "noexec", "nodev", "rw"]))
+}
+
+#[test]
+fn a_container_with_users_of_its_own_may_divide_a_group_that_it_can_write() {
+    let (_dir, runtime) = audit();
+    let runtime = runtime.with_private_cgroup2();
+    let bundle = dividing();
+
+    let ran = runtime.run(&bundle);
+
+    assert!(ran.stdout.lines().any(|line| line.ends_with("0::/mine")), "{ran:?}");
+    // The group is its own; the limits are not.
+    assert!(ran.stderr.contains("cgroup.max.depth"), "{ran:?}");
+}
+
+#[cfg(feature = "fault")]
+#[test]
+fn without_the_step_that_gives_it_away_the_group_is_the_hosts() {
+    let (_dir, runtime) = audit();
+    let runtime = runtime.with_private_cgroup2();
+    let bundle = dividing();
+    let dir = bundle.dir().to_str().unwrap();
+    let mut command = runtime.command(["run", "--bundle", dir, bundle.id()]);
+    command.env("CASEMATE_SKIP", "cgroup.delegate");
+
+    let ran = runtime.finish(command);
+
+    assert!(!ran.stdout.contains("/mine") && ran.stderr.contains("mkdir"), "{ran:?}");
+}
+
+#[test]
+fn where_the_policy_holds_nobody_divides_a_group() {
+    let runtime = Runtime::new().with_private_cgroup2();
+
+    let ran = runtime.run(&dividing());
+
+    assert!(ran.stderr.contains("Read-only file system"), "{ran:?}");
+}
+
+#[test]
+fn groups_that_a_container_made_are_limited_with_it_and_go_with_it() {
+    let (_dir, runtime) = audit();
+    let runtime = runtime.with_private_cgroup2();
+    let bundle = dividing().shell(
+        "cd /sys/fs/cgroup && mkdir -p a/b/c && echo 0 > a/b/c/cgroup.procs && exec sleep 60",
+    );
+    let before = crate::support::Snapshot::take(&runtime, &[bundle.id()]);
+    started(&runtime, &bundle);
+    let pid = runtime.state(&bundle)["pid"].as_i64().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !v2_group(pid).ends_with("a/b/c") {
+        assert!(Instant::now() < deadline, "{}", v2_group(pid).display());
+    }
+
+    let said = runtime.call(["ps", "--format", "json", bundle.id()]).ok();
+    assert_eq!(said, format!("[{pid}]\n"));
+    runtime.call(["pause", bundle.id()]).ok();
+    assert_eq!(runtime.state(&bundle)["status"], "paused");
+    runtime.call(["delete", "--force", bundle.id()]).ok();
+
+    before.assert_unchanged();
+}
