@@ -81,7 +81,6 @@ fn properties_of_the_wrong_kind_are_named_by_their_address() {
             json!([{"type": "RLIMIT_BOGUS", "soft": 1, "hard": 1}]),
             "/process/rlimits/0",
         ),
-        ("/process/capabilities/bounding", json!(["CAP_BOGUS"]), "CAP_BOGUS"),
         ("/linux/namespaces/-", json!({"type": "pid"}), "/linux/namespaces"),
         ("/linux/namespaces/-", json!({"type": "bogus"}), "/linux/namespaces"),
         (

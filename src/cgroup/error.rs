@@ -29,7 +29,7 @@ pub enum CgroupError {
     },
 
     /// The group was there already, with processes in it.
-    #[error("control group /{path} is not empty: it has processes of someone else's")]
+    #[error("the container's cgroup is not empty: /{path} has processes of someone else's")]
     Occupied {
         /// The group.
         path: String,

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{Outcome, output};
-use crate::ops::OpsError;
+use crate::ops::{self, OpsError};
 use crate::spec::default;
 
 /// Write a config.json to start from
@@ -33,7 +33,7 @@ pub(super) fn perform(args: &SpecArgs) -> Outcome {
         return Err(OpsError::failed("spec --rootless", why).hint(hint));
     }
     let path = args.bundle.join("config.json");
-    let text = output::pretty(&default::config())?;
+    let text = output::pretty(&default::config(ops::groups()))?;
     write(&path, &text).map(|()| ExitCode::SUCCESS).map_err(|error| {
         let doing = format!("write {}", path.display());
         if error.kind() == io::ErrorKind::AlreadyExists {

@@ -21,6 +21,8 @@ pub(super) struct Init<'plan> {
     pub peer: Peer<'plan>,
     /// Which candidate for the program was found.
     pub program: Option<usize>,
+    /// Whether it stands in its working directory already.
+    pub approached: bool,
 }
 
 /// The other side of the conversation.
@@ -45,7 +47,8 @@ impl Peer<'_> {
 /// Carries out every step of init. Must not allocate: it borrows the plan, and speaks in
 /// numbers.
 pub(super) fn run(plan: &InitPlan<'_>) -> ! {
-    let mut init = Init { plan, peer: Peer::Supervisor(plan.socket), program: None };
+    let mut init =
+        Init { plan, peer: Peer::Supervisor(plan.socket), program: None, approached: false };
     let mut last = StepId(0);
     process::set_umask(plan.umask);
     if let Err(errno) = io::reserve_numbers(plan) {
@@ -107,10 +110,14 @@ fn perform(init: &mut Init<'_>, id: StepId, action: &Action) -> Result<()> {
         Action::SetSelinux { label } => label::set_selinux(init.plan, label.as_c_str()),
         Action::LabelKeys { label } => label::label_keys(init.plan, label.as_c_str()),
         Action::LimitBounding { keep } => crate::sys::caps::limit_bounding(*keep),
+        Action::ApproachDirectory { to } => {
+            init.approached = io::approach_directory(to);
+            Ok(())
+        }
         Action::SetIds { uid, gid, groups } => privileges::set_ids(*uid, *gid, groups),
         Action::SetCapabilities { sets } => privileges::set_capabilities(sets),
         Action::ForbidNewPrivileges => process::forbid_new_privileges(),
-        Action::ChangeDirectory { to } => io::change_directory(to),
+        Action::ChangeDirectory { to } => io::change_directory(to, init.approached),
         Action::ResetSignals => process::reset_signals(),
         Action::FindProgram => io::find_program(init),
         Action::CloseDescriptors => io::close_descriptors(init.plan.preserve),

@@ -49,6 +49,10 @@ pub fn continue_read_only(plan: &LaunchPlan, preserve: u32) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let arguments = StringArray::new(arguments.iter().map(AsRef::as_ref));
     let environment = StringArray::new(environment.iter().map(AsRef::as_ref));
+    for number in std::env::args_os().filter_map(|word| descriptor_named(word.as_bytes())) {
+        // Where nothing is open, whoever reads it will say so.
+        let _ = fd::keep_across_exec(number);
+    }
     for number in (3..).take(usize::try_from(preserve).unwrap_or(0)) {
         fd::keep_across_exec(number)?;
     }
@@ -63,4 +67,11 @@ pub fn continue_read_only(plan: &LaunchPlan, preserve: u32) -> Result<()> {
 pub(super) fn hide_arguments() -> Result<()> {
     Arguments::find()?.cover().stay();
     Ok(())
+}
+
+/// The descriptor that an argument such as `/dev/fd/63` names: a shell's `<(command)`.
+fn descriptor_named(word: &[u8]) -> Option<i32> {
+    let number =
+        [&b"/dev/fd/"[..], b"/proc/self/fd/"].iter().find_map(|dir| word.strip_prefix(*dir));
+    std::str::from_utf8(number?).ok()?.parse().ok().filter(|number| *number > 2)
 }

@@ -88,5 +88,17 @@ fn stored(doing: &str, error: &StoreError) -> OpsError {
     }
 }
 
+/// What control groups the host has, as far as a new config.json must know.
+#[must_use]
+pub fn groups() -> crate::spec::default::Groups {
+    use crate::spec::default::Groups;
+    /// `CGROUP2_SUPER_MAGIC` of <linux/magic.h>.
+    const UNIFIED: rustix::fs::FsWord = 0x6367_7270;
+    match rustix::fs::statfs("/sys/fs/cgroup") {
+        Ok(found) if found.f_type == UNIFIED => Groups::Unified,
+        Ok(_) | Err(_) => Groups::Other,
+    }
+}
+
 /// What an operation gives.
 pub type Result<T> = std::result::Result<T, OpsError>;

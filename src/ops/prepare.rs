@@ -72,6 +72,11 @@ pub(super) fn prepare(
     let mut facts = probe::kernel_facts(config.spec(), &bundle)
         .map_err(|error| OpsError::because(doing, &error).hint(error.hint()))?;
     let fellow = pod::look(context, doing, policy.level, config.spec(), &mut facts)?;
+    let mut notes: Vec<String> = config
+        .unknown_capabilities()
+        .iter()
+        .map(|name| format!("/process/capabilities: {name} is not known, and nobody gets it"))
+        .collect();
     let (mut spec, mut host) = host_view(context, config, &facts, &bundle);
     if let (Some(arguments), Some(process)) = (&otherwise.arguments, spec.process_mut()) {
         process.set_args(Some(arguments.clone()));
@@ -81,7 +86,6 @@ pub(super) fn prepare(
     let judged = policy::judge(&policy, spec, &host)
         .map_err(|refusals| OpsError::refused(doing, &refusals))?;
     let hierarchies = Hierarchies::open().map_err(|error| OpsError::because(doing, &error))?;
-    let mut notes = Vec::new();
     let cgroup = group_plan::build(doing, &judged, driver, &hierarchies, &mut notes)?;
     let filter = filter::build(doing, &judged, &policy.seccomp, &otherwise.watch, &mut notes)?;
     let rootfs = facts.rootfs.path.as_str().to_owned();

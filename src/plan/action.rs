@@ -368,6 +368,12 @@ pub enum Action {
     },
     /// Sets `no_new_privs`.
     ForbidNewPrivileges,
+    /// Changes into the working directory before the user changes, who may not be let in, as
+    /// other runtimes do. That it cannot be entered yet is no failure.
+    ApproachDirectory {
+        /// Where, inside the root.
+        to: Text,
+    },
     /// Changes into the working directory, and checks that it is inside the root.
     ChangeDirectory {
         /// Where, inside the root.

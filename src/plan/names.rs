@@ -79,6 +79,7 @@ impl Action {
             Self::SetMemoryPolicy { .. } => "process.set-memory-policy",
             Self::SetPersonality { .. } => "process.set-personality",
             Self::LimitBounding { .. } => "caps.limit-bounding",
+            Self::ApproachDirectory { .. } => "process.approach-directory",
             Self::SetIds { .. } => "process.set-ids",
             Self::SetCapabilities { .. } => "caps.set",
             Self::ForbidNewPrivileges => "privs.forbid-new",
@@ -185,7 +186,7 @@ impl Action {
             Self::LimitBounding { keep } => capability_words(*keep),
             Self::SetIds { uid, gid, groups } => format!("{uid}:{gid} {groups:?}"),
             Self::SetCapabilities { sets } => capability_words(sets.permitted),
-            Self::ChangeDirectory { to } => to.to_string(),
+            Self::ApproachDirectory { to } | Self::ChangeDirectory { to } => to.to_string(),
             Self::HandOver { to } => format!("to {to}"),
             Self::LoadFilter { program } => {
                 format!("{} instructions", program.instructions.len())

@@ -35,12 +35,9 @@ pub(super) fn program(process: &Process) -> Result<ProgramPlan, PlanError> {
             .collect::<Result<Vec<_>, _>>()
     };
     let arguments = process.args().clone().unwrap_or_default();
-    let mut environment = process.env().clone().unwrap_or_default();
-    if !environment.iter().any(|variable| variable.starts_with("HOME=")) {
-        // Never from the image's /etc/passwd: that is image content, read with our credentials.
-        let home = if process.user().uid() == 0 { "HOME=/root" } else { "HOME=/" };
-        environment.push(home.to_owned());
-    }
+    let given = process.env().clone().unwrap_or_default();
+    texts("/process/env", &given)?;
+    let environment = environment(given, process.user().uid());
     let directory = process.cwd().to_str().unwrap_or_default();
     let directory = Text::new(directory)
         .map_err(|error| PlanError::new("/process/cwd".to_owned(), error.to_string()))?;
@@ -51,6 +48,23 @@ pub(super) fn program(process: &Process) -> Result<ProgramPlan, PlanError> {
         candidates: texts("/process/args", &candidates)?,
         directory,
     })
+}
+
+/// Each variable once: of several with one name the last counts, though getenv(3) would find the
+/// first. An empty `HOME` counts as none.
+fn environment(given: Vec<String>, uid: u32) -> Vec<String> {
+    let name = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
+    let mut seen = std::collections::HashSet::new();
+    let mut environment: Vec<String> =
+        given.into_iter().rev().filter(|variable| seen.insert(name(variable))).collect();
+    environment.reverse();
+    environment.retain(|variable| variable != "HOME=");
+    if !environment.iter().any(|variable| variable.starts_with("HOME=")) {
+        // Never from the image's /etc/passwd: that is image content, read with our credentials.
+        let home = if uid == 0 { "HOME=/root" } else { "HOME=/" };
+        environment.push(home.to_owned());
+    }
+    environment
 }
 
 fn candidates(arguments: &[String], environment: &[String]) -> Vec<String> {
@@ -205,14 +219,15 @@ pub(super) fn last_steps(
 ) -> Vec<Asked> {
     let user = process.user();
     let forbid_new = process.no_new_privileges() == Some(true);
-    let mut groups = vec![user.gid()];
-    groups.extend(user.additional_gids().iter().flatten().filter(|gid| **gid != user.gid()));
+    let groups: Vec<u32> = user.additional_gids().iter().flatten().copied().collect();
     let mut steps: Vec<Asked> = Vec::with_capacity(limits.len() + 14);
     if let Some(mask) = user.umask() {
         steps.push((Action::SetUmask { mask }, "/process/user/umask"));
     }
     steps.extend(super::task::own_steps(linux));
     steps.push((Action::LimitBounding { keep: sets.bounding }, "/process/capabilities/bounding"));
+    let to = program.directory.clone();
+    steps.push((Action::ApproachDirectory { to }, "/process/cwd"));
     steps.push((Action::SetIds { uid: user.uid(), gid: user.gid(), groups }, "/process/user"));
     // Without no_new_privs the filter needs CAP_SYS_ADMIN; execve takes it away again.
     let extra = if filter.is_some() && !forbid_new { SYS_ADMIN } else { 0 };
@@ -253,6 +268,13 @@ mod tests {
         let found = candidates(&["sh".to_owned()], &["PATH=/a::/b".to_owned()]);
 
         assert_eq!(found, ["/a/sh", "./sh", "/b/sh"]);
+    }
+
+    #[test]
+    fn of_several_variables_with_one_name_the_last_counts() {
+        let given = ["A=1", "HOME=/x", "A=2", "HOME="].map(str::to_owned).to_vec();
+
+        assert_eq!(environment(given, 7), ["A=2", "HOME=/"]);
     }
 
     #[test]

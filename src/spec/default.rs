@@ -5,18 +5,28 @@
 
 use serde_json::{Value, json};
 
+/// What control groups the host has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Groups {
+    /// Version 2 alone.
+    Unified,
+    /// Version 1, or both.
+    Other,
+}
+
 /// A config that starts a shell in a root file system beside it.
 ///
-/// It names no user namespace: the policy gives each container ids of its own.
+/// It names no user namespace: the policy gives each container ids of its own. A cgroup
+/// namespace it names where control groups are of version 2 alone, as runc does.
 #[must_use]
-pub fn config() -> Value {
+pub fn config(groups: Groups) -> Value {
     json!({
         "ociVersion": super::features::OCI_VERSION_MAX,
         "process": process(),
         "root": { "path": "rootfs", "readonly": true },
         "hostname": "casemate",
         "mounts": mounts(),
-        "linux": linux(),
+        "linux": linux(groups),
     })
 }
 
@@ -81,8 +91,8 @@ fn mounts() -> Value {
     ])
 }
 
-fn linux() -> Value {
-    json!({
+fn linux(groups: Groups) -> Value {
+    let mut linux = json!({
         "resources": { "devices": [{ "allow": false, "access": "rwm" }] },
         "namespaces": [
             { "type": "pid" },
@@ -90,7 +100,6 @@ fn linux() -> Value {
             { "type": "ipc" },
             { "type": "uts" },
             { "type": "mount" },
-            { "type": "cgroup" },
         ],
         "maskedPaths": [
             "/proc/acpi",
@@ -111,7 +120,13 @@ fn linux() -> Value {
             "/proc/sys",
             "/proc/sysrq-trigger",
         ],
-    })
+    });
+    if groups == Groups::Unified
+        && let Some(list) = linux.pointer_mut("/namespaces").and_then(Value::as_array_mut)
+    {
+        list.push(json!({ "type": "cgroup" }));
+    }
+    linux
 }
 
 #[cfg(test)]
@@ -121,12 +136,14 @@ mod tests {
 
     #[test]
     fn the_default_config_is_without_fault_and_wholly_applied() {
-        let text = serde_json::to_vec_pretty(&config()).unwrap();
+        for groups in [Groups::Unified, Groups::Other] {
+            let text = serde_json::to_vec_pretty(&config(groups)).unwrap();
 
-        let parsed = parse(&text).unwrap();
+            let parsed = parse(&text).unwrap();
 
-        assert_eq!(check(parsed.spec()), []);
-        assert_eq!(parsed.unknown(), []);
-        assert_eq!(parsed.not_applied(), []);
+            assert_eq!(check(parsed.spec()), []);
+            assert_eq!(parsed.unknown(), []);
+            assert_eq!(parsed.not_applied(), []);
+        }
     }
 }

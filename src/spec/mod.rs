@@ -25,7 +25,7 @@ mod tests;
 
 use std::fmt;
 
-use oci_spec::runtime::{LinuxResources, Process, Spec};
+use oci_spec::runtime::{Capability, LinuxResources, Process, Spec};
 use serde::de::DeserializeOwned;
 
 pub use check::{Violation, check, check_process};
@@ -48,6 +48,7 @@ pub struct Document<T> {
     not_applied: Vec<NotApplied>,
     ignored: Vec<Pointer>,
     dropped: usize,
+    unknown_capabilities: Vec<String>,
 }
 
 /// A whole config.json.
@@ -84,6 +85,14 @@ impl<T> Document<T> {
     #[must_use]
     pub fn ignored(&self) -> &[Pointer] {
         &self.ignored
+    }
+
+    /// Names of capabilities that no kernel known to casemate has: nobody can be granted them.
+    ///
+    /// Spec: runtime-spec, config.md, "Linux Process": a warning, and no error.
+    #[must_use]
+    pub fn unknown_capabilities(&self) -> &[String] {
+        &self.unknown_capabilities
     }
 
     /// How many more findings of these kinds there are: lists stop growing at 32.
@@ -235,14 +244,15 @@ fn parse_as<T: DeserializeOwned>(
     if let Err(error) = outcome {
         return Err(SpecErrors::one(syntax(&error, findings.exceeded)));
     }
+    let mut unknown_capabilities = Vec::new();
     let value = match serde_json::from_str(text) {
         Ok(value) => Ok(value),
-        Err(_) => explain(text, &findings),
+        Err(_) => explain(text, &findings, &mut unknown_capabilities),
     };
     let Findings { mut errors, unknown, not_applied, ignored, dropped, .. } = findings;
     match value {
         Ok(value) if errors.is_empty() => {
-            Ok(Document { value, unknown, not_applied, ignored, dropped })
+            Ok(Document { value, unknown, not_applied, ignored, dropped, unknown_capabilities })
         }
         Ok(_) => Err(SpecErrors { errors, dropped }),
         Err(error) => {
@@ -270,7 +280,11 @@ fn syntax(error: &serde_json::Error, exceeded: Option<&'static str>) -> SpecErro
 /// The slow way, taken when the types do not fit: finds the address of the value that does not,
 /// and leaves out what nobody will look at, such as another platform's section. Here, too, words
 /// of the specification that the types spell in another way are given their spelling.
-fn explain<T: DeserializeOwned>(text: &str, findings: &Findings) -> Result<T, SpecError> {
+fn explain<T: DeserializeOwned>(
+    text: &str,
+    findings: &Findings,
+    unknown_capabilities: &mut Vec<String>,
+) -> Result<T, SpecError> {
     let mut tree: serde_json::Value =
         serde_json::from_str(text).map_err(|e| syntax(&e, findings.exceeded))?;
     let refused = findings.not_applied.iter().map(|n| &n.at);
@@ -281,6 +295,7 @@ fn explain<T: DeserializeOwned>(text: &str, findings: &Findings) -> Result<T, Sp
         }
     }
     respell(&mut tree);
+    drop_unknown_capabilities(&mut tree, unknown_capabilities);
     serde_path_to_error::deserialize(tree).map_err(|error| SpecError::Property {
         at: Pointer::from(error.path()),
         what: shown(error.inner()),
@@ -301,6 +316,24 @@ fn respell(tree: &mut serde_json::Value) {
             if let Some((_, spelled)) = found {
                 *flag = serde_json::Value::from(*spelled);
             }
+        }
+    }
+}
+
+/// Takes out the names of capabilities that no type has: less is granted, never more.
+fn drop_unknown_capabilities(tree: &mut serde_json::Value, dropped: &mut Vec<String>) {
+    for at in ["/process/capabilities", "/capabilities"] {
+        let sets = tree.pointer_mut(at).and_then(|sets| sets.as_object_mut());
+        for set in sets.into_iter().flat_map(|sets| sets.values_mut()) {
+            let Some(names) = set.as_array_mut() else { continue };
+            names.retain(|name| {
+                let Some(name) = name.as_str() else { return true };
+                let known = serde_json::from_value::<Capability>(name.into()).is_ok();
+                if !known && !dropped.iter().any(|one| one == name) {
+                    dropped.push(name.to_owned());
+                }
+                known
+            });
         }
     }
 }

@@ -129,12 +129,23 @@ fn a_wrong_type_is_told_by_address() {
     let text =
         fault_at("/process/rlimits", json!([{"type": "RLIMIT_BOGUS", "hard": 1, "soft": 1}]));
     assert!(text.starts_with("/process/rlimits/0/type: unknown variant `RLIMIT_BOGUS`"), "{text}");
-    let text = fault_at("/process/capabilities", json!({"bounding": ["CAP_BOGUS"]}));
+    let text = fault_at("/process/capabilities", json!({"bounding": [5]}));
     assert!(text.starts_with("/process/capabilities/bounding/0: "), "{text}");
     let text = fault_at("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_BOGUS"}));
     assert!(text.starts_with("/linux/seccomp/defaultAction: unknown variant"), "{text}");
     let text = fault_at("/hostname", json!(5));
     assert_eq!(text, "/hostname: invalid type: integer `5`, expected a string");
+}
+
+#[test]
+fn a_capability_that_nobody_knows_is_told_of_and_granted_to_nobody() {
+    let sets = json!({"bounding": ["CAP_BOGUS", "CAP_KILL"], "permitted": ["CAP_BOGUS"]});
+    let config = parse_value(&with("/process/capabilities", sets)).unwrap();
+
+    assert_eq!(config.unknown_capabilities(), ["CAP_BOGUS"]);
+    let sets = config.spec().process().as_ref().unwrap().capabilities().clone().unwrap();
+    assert_eq!(sets.bounding().as_ref().unwrap().len(), 1);
+    assert!(sets.permitted().as_ref().unwrap().is_empty());
 }
 
 /// Both are what `serde` reads, and neither is what the specification says.
@@ -305,7 +316,7 @@ proptest::proptest! {
     fn a_config_with_some_bytes_exchanged_never_panics(
         places in proptest::collection::vec((0_usize..2500, b' '..b'~'), 1..4),
     ) {
-        let mut bytes = serde_json::to_vec(&default::config()).unwrap();
+        let mut bytes = serde_json::to_vec(&default::config(default::Groups::Other)).unwrap();
         for (place, byte) in places {
             let len = bytes.len();
             bytes[place % len] = byte;

@@ -189,6 +189,21 @@ pub fn set_affinity(mask: &[u64]) -> Result<()> {
     check(ret).map(drop)
 }
 
+/// Lets process `pid` run on every processor that its control group allows.
+///
+/// # Errors
+/// `ESRCH`, or `EPERM`.
+///
+/// Reference: sched_setaffinity(2).
+pub fn reset_affinity_of(pid: i32) -> Result<()> {
+    // 8,192 processors: as many as Linux can be built for.
+    let all = [u64::MAX; 128];
+    let bytes = size_of_val(&all);
+    // SAFETY: the pointer is to that many bytes that outlive the call, which only reads them.
+    let ret = unsafe { libc::syscall(libc::SYS_sched_setaffinity, pid, bytes, all.as_ptr()) };
+    check(ret).map(drop)
+}
+
 /// Whether the calling process may execute the file at `path`. Allocates nothing.
 ///
 /// # Errors

@@ -82,7 +82,10 @@ impl<'plan> Supervisor<'plan> {
         match action {
             Action::OpenInit => self.open_init(),
             Action::OpenGroup { below } => self.open_group(below),
-            Action::SetAffinity { cpus } => Ok(process::set_affinity(cpus.mask())?),
+            Action::SetAffinity { cpus } => {
+                tracing::debug!("affinity: 0x{:x}", cpus.mask().first().copied().unwrap_or(0));
+                Ok(process::set_affinity(cpus.mask())?)
+            }
             Action::EnterInit { kinds } => self.enter(kinds),
             Action::CoverArguments => {
                 self.covered = self.arguments.as_ref().map(Arguments::cover);
@@ -176,6 +179,10 @@ impl<'plan> Supervisor<'plan> {
         self.covered = None;
         let (pid, process) = born?;
         self.child = Some(Entered { pid, process, socket: ours });
+        let asked = |step: &Step| matches!(step.action, Action::SetAffinity { .. });
+        if !self.plan.steps.iter().any(asked) {
+            process::reset_affinity_of(pid)?;
+        }
         Ok(())
     }
 

@@ -77,7 +77,7 @@ fn open_real(root: BorrowedFd<'_>, at: &RootedPath) -> Result<OwnedFd, Cause> {
     let flags = OFlags::PATH | OFlags::DIRECTORY;
     fd::open_resolved(root, at.as_c_str(), flags, resolve).map_err(|error| {
         let what = if error == Errno::ELOOP {
-            "the image has a symbolic link where a kernel file system belongs"
+            "the image has a symbolic link there; it must be mounted on ordinary directory"
         } else if error == Errno::ENOTDIR {
             "the image has something there that is not a directory"
         } else {

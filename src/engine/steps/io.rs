@@ -63,10 +63,22 @@ pub(in crate::engine) fn new_session(init: &Init<'_>, has_terminal: bool) -> Res
     Ok(())
 }
 
+/// Changes into the working directory with the capabilities of the container's root; says
+/// whether that was possible.
+pub(in crate::engine) fn approach_directory(to: &Text) -> bool {
+    rustix::process::chdir(to.as_c_str()).is_ok()
+}
+
 /// Changes into the working directory and checks that the kernel can name it from the root:
 /// a directory outside has no such name (CVE-2024-21626).
-pub(in crate::engine) fn change_directory(to: &Text) -> Result<()> {
-    rustix::process::chdir(to.as_c_str()).map_err(|e| Errno::from_raw(e.raw_os_error()))?;
+///
+/// Where the user may not enter it, what `approach_directory` came to stands.
+pub(in crate::engine) fn change_directory(to: &Text, approached: bool) -> Result<()> {
+    match rustix::process::chdir(to.as_c_str()) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::ACCESS) if approached => {}
+        Err(error) => return Err(Errno::from_raw(error.raw_os_error())),
+    }
     let mut buffer = [0_u8; 4096];
     match process::current_directory(&mut buffer)? {
         Some(b'/') => Ok(()),

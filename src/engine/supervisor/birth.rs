@@ -94,7 +94,15 @@ impl Supervisor<'_> {
             }
         };
         let before = self.made.len();
-        mount_point::make(root.as_fd(), at, file, None, &mut self.made)?;
+        mount_point::make(root.as_fd(), at, file, None, &mut self.made).map_err(|mut cause| {
+            let kernel = ["/proc", "/sys", "/dev"].contains(&at.as_str());
+            if kernel && cause.errno == Some(Errno::ELOOP) {
+                let what = "the image has a symbolic link there; it must be mounted on ordinary \
+                            directory";
+                cause.detail = Some(what.to_owned());
+            }
+            cause
+        })?;
         if self.made.len() > before && within.is_none() {
             self.made_places.push(at.clone());
         }
@@ -196,7 +204,8 @@ impl Supervisor<'_> {
                 .and_then(|()| cgroup.settle(plan, self.request.hierarchies))
                 .map_err(|error| Cause::said(chain(&error)))?;
         }
-        Ok(())
+        // The caller may be tied to a few processors. The container is not: its group says.
+        Ok(process::reset_affinity_of(pid)?)
     }
 
     /// Has the next child born in the pid namespace that the bundle joins, if it does; gives the

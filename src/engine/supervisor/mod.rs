@@ -272,6 +272,7 @@ impl<'plan> Supervisor<'plan> {
             | Action::SetMemoryPolicy { .. }
             | Action::SetPersonality { .. }
             | Action::LimitBounding { .. }
+            | Action::ApproachDirectory { .. }
             | Action::SetIds { .. }
             | Action::SetCapabilities { .. }
             | Action::ForbidNewPrivileges

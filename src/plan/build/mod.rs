@@ -235,6 +235,10 @@ impl<'a> Builder<'a> {
         let (linux, lsm) = (self.spec.linux().as_ref(), self.inputs.facts.lsm);
         self.errors.extend(labels::check(self.process, linux, lsm));
         let sets = process::capability_sets(self.process, self.inputs.facts);
+        if sets.inheritable & !sets.bounding != 0 {
+            let what = "has what the bounding set lacks; the kernel gives EPERM";
+            self.fault("/process/capabilities/inheritable", what);
+        }
         let (limits, raised) =
             process::limits(self.process, &self.inputs.facts.limits, &mut self.errors);
         self.prepare();

@@ -58,6 +58,7 @@ fn fate(action: &Action) -> Fate {
         | Action::SetLimit { .. }
         | Action::SetUmask { .. }
         | Action::LimitBounding { .. }
+        | Action::ApproachDirectory { .. }
         | Action::SetIds { .. }
         | Action::SetCapabilities { .. }
         | Action::ForbidNewPrivileges

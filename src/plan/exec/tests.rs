@@ -242,7 +242,7 @@ fn what_a_document_does_not_say_is_init_s() {
     let has = |wanted: Action| plan.steps.iter().any(|step| step.action == wanted);
     assert!(has(Action::SetUmask { mask: 18 }));
     assert!(has(Action::SetOomScore { score: 100 }));
-    assert!(has(Action::SetIds { uid: 7, gid: 8, groups: vec![8] }));
+    assert!(has(Action::SetIds { uid: 7, gid: 8, groups: vec![] }));
     let limit = crate::plan::action::Limit { resource: 7, soft: 10, hard: 20 };
     assert!(has(Action::SetLimit { limit }));
     let environment: Vec<_> = plan.program.environment.iter().map(Text::as_str).collect();
