@@ -45,6 +45,8 @@ mod mounts_places;
 #[cfg(test)]
 mod netdevices;
 #[cfg(test)]
+mod notification;
+#[cfg(test)]
 mod overlay;
 #[cfg(test)]
 mod overlay_runs;

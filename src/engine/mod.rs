@@ -56,6 +56,8 @@ pub struct Request<'a> {
     /// Variables that the program gets beside those of the plan, or instead of one of the same
     /// name.
     pub environment: &'a [Text],
+    /// The directory of the socket to which the program says that it is ready.
+    pub notify: Option<BorrowedFd<'a>>,
     /// What hooks are told.
     pub state: HookState<'a>,
     /// Whether the caller's session keyring is kept.

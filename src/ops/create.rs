@@ -16,6 +16,7 @@ use super::{Context, OpsError, RANGES, Result, attend, hooks, record};
 use crate::audit::EventKind;
 use crate::engine::{self, LaunchError, Launched, Request};
 use crate::plan::build::CreateOptions;
+use crate::plan::mount::Filesystem;
 use crate::plan::{Action, LaunchPlan, Namespace, Track};
 use crate::spec::id::ContainerId;
 use crate::store::ranges::Ranges;
@@ -219,6 +220,7 @@ impl Making<'_> {
         let ranges = needs_range(prepared).then(|| Ranges::open(Path::new(RANGES))).transpose();
         let ranges = ranges.map_err(|error| OpsError::because(doing, &error))?;
         let listener = self.listener()?;
+        let notify = self.notify()?;
         let told = record.clone();
         let launch = Request {
             id: entry.id().as_str(),
@@ -231,6 +233,7 @@ impl Making<'_> {
             console: console.as_ref().map(AsFd::as_fd),
             preserve: self.preserve(),
             environment: &self.activation.environment,
+            notify: notify.as_ref().map(AsFd::as_fd),
             state: hooks::state(&told),
             keep_keyring: request.options.keep_keyring,
         };
@@ -272,6 +275,18 @@ impl Making<'_> {
             })?;
         }
         Ok(())
+    }
+
+    /// The directory of the socket to which the program says that it is ready, if it has one.
+    fn notify(self) -> Result<Option<OwnedFd>> {
+        let is_there = |action: &Action| {
+            matches!(action, Action::BuildMount { filesystem: Filesystem::Notify, .. })
+        };
+        if !self.prepared.plan.steps.iter().any(|step| is_there(&step.action)) {
+            return Ok(None);
+        }
+        let made = self.entry.make_notify_dir();
+        made.map(Some).map_err(|error| super::stored(self.doing, &error))
     }
 
     /// Where another command will find the waiting init.

@@ -14,6 +14,7 @@ mod group_plan;
 mod hooks;
 mod kill;
 mod list;
+mod notify;
 mod pause;
 mod pid_file;
 mod pod;

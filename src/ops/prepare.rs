@@ -8,7 +8,7 @@ use oci_spec::runtime::Spec;
 
 use super::filter::{self, WatchRequest};
 use super::pod::{self, Fellow};
-use super::{Context, OpsError, Result, group_plan};
+use super::{Context, OpsError, Result, group_plan, notify};
 use crate::audit::DEFAULT_FILE;
 use crate::cgroup::Hierarchies;
 use crate::host::bundle::Bundle;
@@ -97,6 +97,7 @@ pub(super) fn prepare(
         cgroup,
         filter: filter.program,
         listener: filter.listener,
+        notify: notify::of_caller().is_some(),
         bundle: bundle_path,
         joins_v1,
         notes,

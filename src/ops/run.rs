@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 
 use super::create::{self, Made, Way, launch_error};
 use super::filter::ReportRequest;
+use super::notify::Notifier;
 use super::relay::Relay;
 use super::{Context, CreateRequest, OpsError, Result, attend, hooks, record, signals};
 use crate::audit::EventKind;
@@ -51,6 +52,13 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<Ran> {
             return Err(made.take_back(OpsError::failed(doing, what)));
         }
     };
+    // The other side watches whom it would wait for: this process, as long as it stays.
+    let main_pid = if request.detach {
+        made.launched.pid
+    } else {
+        i32::try_from(std::process::id()).unwrap_or(0)
+    };
+    let notifier = Notifier::of(&made.entry, main_pid);
     if let Err(error) = start(&doing, &mut made) {
         let id = made.entry.id();
         record::failed(id, &made.prepared.plan, &made.prepared.digest, &error);
@@ -68,12 +76,22 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<Ran> {
     }
     drop(prepared);
     if request.detach {
-        return Ok(Ran::default());
+        return match notifier.map(|it| it.wait(launched.process.as_fd(), Some(&signals))) {
+            None | Some(Ok(true)) => Ok(Ran::default()),
+            Some(Ok(false)) => {
+                let what = "told to end before the program was ready";
+                Err(gone(OpsError::failed(doing.as_str(), what)))
+            }
+            Some(Err(error)) => {
+                let what = format!("wait until the program is ready: {error:?}");
+                Err(gone(OpsError::failed(doing.as_str(), what)))
+            }
+        };
     }
     let (init, pid) = (launched.process.as_fd(), launched.pid);
     let waited = match terminal {
-        Some(terminal) => terminal.carry(&signals, init, pid),
-        None => signals.wait_forwarding(init, pid),
+        Some(terminal) => terminal.carry(&signals, init, pid, notifier),
+        None => signals.wait_forwarding(init, pid, notifier),
     };
     let ended = waited.map_err(|error| {
         // Nobody would see it through.

@@ -6,6 +6,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags};
 
+use super::notify::Notifier;
 use crate::sys::process::{self, Ended};
 use crate::sys::{Errno, Result};
 
@@ -59,20 +60,37 @@ impl Signals {
         i32::try_from(arrived.ssi_signo).ok()
     }
 
-    /// Waits until a process ends, passing on to it what arrives meanwhile.
-    pub(super) fn wait_forwarding(&self, process: BorrowedFd<'_>, pid: i32) -> Result<Ended> {
+    /// Whether one of those that have arrived asks this process to end; takes them all.
+    pub(super) fn says_end(&self) -> bool {
+        let ends = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+        // All of them: what is left would be found again at once.
+        std::iter::from_fn(|| self.next()).filter(|signal| ends.contains(signal)).count() > 0
+    }
+
+    /// Waits until a process ends, passing on to it what arrives meanwhile, and from it what it
+    /// says of itself.
+    pub(super) fn wait_forwarding(
+        &self,
+        process: BorrowedFd<'_>,
+        pid: i32,
+        mut notifier: Option<Notifier>,
+    ) -> Result<Ended> {
         loop {
-            let mut events = [
+            let mut events = vec![
                 PollFd::from_borrowed_fd(process, PollFlags::IN),
                 PollFd::from_borrowed_fd(self.arrived.as_fd(), PollFlags::IN),
             ];
+            let listens = notifier.as_ref().map(AsFd::as_fd);
+            events.extend(listens.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
             match rustix::event::poll(&mut events, None) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(Errno::from_raw(error.raw_os_error())),
             }
-            let [ended, signalled] = events.map(|event| !event.revents().is_empty());
-            if signalled {
-                std::iter::from_fn(|| self.next()).for_each(|signal| forward(process, signal));
+            let ended = events.first().is_some_and(|event| !event.revents().is_empty());
+            drop(events);
+            std::iter::from_fn(|| self.next()).for_each(|signal| forward(process, signal));
+            if let Some(notifier) = &mut notifier {
+                notifier.serve();
             }
             if ended {
                 return process::wait_for(pid);

@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 
 use super::create::launch_error;
+use super::notify::Notifier;
 use super::{Context, OpsError, Result, attend, group, hooks, record};
 use crate::audit::EventKind;
 use crate::engine::{self, Waiting};
@@ -44,6 +45,7 @@ pub fn start(context: &Context, id: &str) -> Result<()> {
     let Some((id_of, process)) = process else {
         return Err(OpsError::failed(doing, "the waiting init is gone"));
     };
+    let notifier = Notifier::of(&entry, id_of.pid());
     let mut attending = attend::attending(&doing, &plan, &entry, &mut record)?;
     let init = Waiting { socket: socket.as_fd(), pid: id_of.pid(), process: process.as_fd() };
     engine::start(init, &plan, &mut attending).map_err(|error| launch_error(&doing, &error))?;
@@ -59,5 +61,11 @@ pub fn start(context: &Context, id: &str) -> Result<()> {
             Ok(()) => error.fact("undone", "the program was killed"),
             Err(left) => error.fact("left", left.message),
         }
-    })
+    })?;
+    match notifier.map(|notifier| notifier.wait(process.as_fd(), None)) {
+        None | Some(Ok(_)) => Ok(()),
+        Some(Err(error)) => {
+            Err(OpsError::failed(doing, format!("wait until the program is ready: {error:?}")))
+        }
+    }
 }

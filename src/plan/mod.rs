@@ -18,6 +18,7 @@ pub mod listener;
 pub mod mount;
 mod mounts;
 pub mod names;
+pub mod notify;
 mod process;
 pub mod task;
 mod terms;

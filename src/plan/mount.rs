@@ -124,6 +124,8 @@ pub enum Filesystem {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ids: Option<BindIds>,
     },
+    /// The directory of the socket to which the program says that it is ready.
+    Notify,
     /// What is mounted there already: only changed.
     Present {
         /// Options of the file system itself.

@@ -273,6 +273,7 @@ fn filesystem_words(filesystem: &Filesystem) -> String {
             let own = if own.is_some() { " by a mapping of its own" } else { "" };
             format!("bind of {all}{source}{own}")
         }
+        Filesystem::Notify => "directory of the notification socket".to_owned(),
         Filesystem::Present { .. } => "change".to_owned(),
         Filesystem::Other { kind, source, .. } => format!("{kind} of {source}"),
     }

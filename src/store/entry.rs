@@ -29,7 +29,9 @@ pub const REFUSALS_TEMPORARY: &str = ".refusals.json.new";
 
 const STATE_TEMPORARY: &str = ".state.json.new";
 const PLAN_TEMPORARY: &str = ".plan.json.new";
-/// All that an entry may hold, in the order of removal: the record last, for it tells the next
+/// The directory that a container finds its notification socket in.
+const NOTIFY_DIR: &str = "notify";
+/// All files that an entry may hold, in the order of removal: the record last, for it tells the next
 /// try what there is to clean up.
 const OURS: [&str; 8] = [
     START_SOCKET,
@@ -180,7 +182,8 @@ impl Entry {
     /// [`StoreError::Io`] otherwise.
     pub fn remove(self) -> Result<(), StoreError> {
         let held = dir::names(&self.dir).map_err(|source| self.failed("list", source))?;
-        if let Some((name, _)) = held.iter().find(|(name, _)| !OURS.contains(&name.as_str())) {
+        let is_ours = |name: &str| OURS.contains(&name) || name == NOTIFY_DIR;
+        if let Some((name, _)) = held.iter().find(|(name, _)| !is_ours(name)) {
             let path = self.path.clone();
             return Err(StoreError::ForeignFile { path, name: name.clone() });
         }
@@ -188,10 +191,50 @@ impl Entry {
             dir::remove_file(&self.dir, name)
                 .map_err(|source| self.failed("remove a file in", source))?;
         }
+        if held.iter().any(|(name, _)| name == NOTIFY_DIR) {
+            self.remove_notify_dir()?;
+        }
         match rustix::fs::unlinkat(&self.root, self.id.as_str(), AtFlags::REMOVEDIR) {
             Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
             Err(error) => Err(self.failed("remove", errno(error))),
         }
+    }
+
+    /// Makes the directory in which the container will find its notification socket: to be
+    /// entered, and not written to, by everybody who can reach it.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn make_notify_dir(&self) -> Result<OwnedFd, StoreError> {
+        let failed = |source| self.failed("make a directory in", source);
+        let dir = dir::make_dir(&self.dir, NOTIFY_DIR).map_err(failed)?;
+        rustix::fs::fchmod(&dir, rustix::fs::Mode::from_raw_mode(0o755))
+            .map_err(|error| failed(errno(error)))?;
+        Ok(dir)
+    }
+
+    /// That directory, if it was made.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn open_notify_dir(&self) -> Result<Option<OwnedFd>, StoreError> {
+        match dir::open_dir(&self.dir, NOTIFY_DIR) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(source) => Err(self.failed("open a directory in", source)),
+        }
+    }
+
+    /// Nothing but the socket can be in there: the container's mount of it is read-only.
+    fn remove_notify_dir(&self) -> Result<(), StoreError> {
+        let failed = |source| self.failed("remove a directory in", source);
+        if let Some(dir) = self.open_notify_dir()? {
+            for (name, _) in dir::names(&dir).map_err(failed)? {
+                dir::remove_file(&dir, &name).map_err(failed)?;
+            }
+        }
+        rustix::fs::unlinkat(&self.dir, NOTIFY_DIR, AtFlags::REMOVEDIR)
+            .map_err(|error| failed(errno(error)))
     }
 
     fn failed(&self, action: &'static str, source: Errno) -> StoreError {

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `state.json` | the [`Record`]; missing until the creator writes it |
 //! | `plan.json` | the launch plan, for `exec`, `verify` and `explain` |
+//! | `notify/` | where the container finds its notification socket; only if its creator waits for one |
 //! | `start.sock` | where a created container waits for `start` |
 //!
 //! Directories are 0700 and files 0600 whatever the caller's umask is. Everything goes by

@@ -152,6 +152,40 @@ pub fn listen_in(dir: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
     Ok(socket)
 }
 
+/// Takes the datagrams that are sent to the new socket `name` in `dir`, by whoever can reach it.
+///
+/// # Errors
+/// `EADDRINUSE` if the name exists.
+pub fn take_datagrams_in(dir: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
+    let socket = datagram()?;
+    rustix::net::bind(&socket, &address_in(dir, name)?).map_err(errno)?;
+    let everybody = rustix::fs::Mode::from_raw_mode(0o666);
+    rustix::fs::chmodat(dir, name, everybody, rustix::fs::AtFlags::empty()).map_err(errno)?;
+    Ok(socket)
+}
+
+/// A socket whose datagrams go to `path`; one that begins with `@` is a name without a file.
+///
+/// # Errors
+/// `ENOENT`, `ECONNREFUSED` when nobody takes them.
+///
+/// Reference: unix(7), "abstract".
+pub fn send_datagrams_to(path: &[u8]) -> Result<OwnedFd> {
+    let address = match path.strip_prefix(b"@") {
+        Some(name) => SocketAddrUnix::new_abstract_name(name),
+        None => SocketAddrUnix::new(path),
+    };
+    let socket = datagram()?;
+    rustix::net::connect(&socket, &address.map_err(errno)?).map_err(errno)?;
+    Ok(socket)
+}
+
+/// Never waits.
+fn datagram() -> Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).map_err(errno)
+}
+
 /// Connects to the socket `name` in `dir`.
 ///
 /// # Errors

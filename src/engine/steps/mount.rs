@@ -19,6 +19,8 @@ pub(in crate::engine) struct Surroundings<'fd> {
     pub root: Option<BorrowedFd<'fd>>,
     /// The mode of a tmpfs that has none of its own.
     pub mode: Option<u32>,
+    /// The directory of the notification socket.
+    pub notify: Option<BorrowedFd<'fd>>,
 }
 
 /// Builds a mount.
@@ -65,6 +67,12 @@ pub(in crate::engine) fn build(
         }
         Filesystem::Other { kind, source, options } => {
             plain(kind.as_c_str(), source, options, attributes)
+        }
+        Filesystem::Notify => {
+            let directory = around.notify.ok_or(Errno::EBADF)?;
+            let tree = mount::copy_tree(directory, c"", false)?;
+            shape(tree.as_fd(), attributes, None)?;
+            Ok(tree)
         }
         Filesystem::Present { .. } => Err(Errno::EOPNOTSUPP.into()),
     }

@@ -62,6 +62,7 @@ pub(in crate::engine) fn build_own_mount(
         | Filesystem::Tmpfs { .. }
         | Filesystem::Dev(_)
         | Filesystem::Bind { .. }
+        | Filesystem::Notify
         | Filesystem::Present { .. }
         | Filesystem::Other { .. } => return Err(Errno::EOPNOTSUPP),
     };

@@ -50,7 +50,8 @@ impl Supervisor<'_> {
         let ids = Ids { own: own.as_ref().map(AsFd::as_fd), ..self.ids() };
         let mode = self.mode_for(filesystem)?;
         let root = self.root.as_ref().map(AsFd::as_fd);
-        let built = mounts::build(filesystem, attributes, &ids, &Surroundings { root, mode })?;
+        let surroundings = Surroundings { root, mode, notify: self.request.notify };
+        let built = mounts::build(filesystem, attributes, &ids, &surroundings)?;
         if let Filesystem::Tmpfs { copy_up: Some(from), .. } = filesystem {
             copy_up::copy(self.root()?, from, built.as_fd())?;
         }

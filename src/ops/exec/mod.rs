@@ -104,8 +104,8 @@ fn perform(context: &Context, request: &ExecRequest, doing: &str) -> Result<u8> 
         return Ok(0);
     }
     let ended = match terminal {
-        Some(terminal) => terminal.carry(&signals, entered.process.as_fd(), entered.pid),
-        None => signals.wait_forwarding(entered.process.as_fd(), entered.pid),
+        Some(terminal) => terminal.carry(&signals, entered.process.as_fd(), entered.pid, None),
+        None => signals.wait_forwarding(entered.process.as_fd(), entered.pid, None),
     };
     if ended.is_err() {
         // Nobody would see it through.

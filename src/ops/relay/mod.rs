@@ -10,7 +10,7 @@
 //! …launch…
 //! let mut terminal = relay.receive()?;        // before the program starts: it has its size
 //! …start…
-//! let ended = terminal.carry(&signals, process, pid)?;
+//! let ended = terminal.carry(&signals, process, pid, None)?;
 //! ```
 
 mod caller;
@@ -24,6 +24,7 @@ use rustix::termios::{LocalModes, OptionalActions, OutputModes, SpecialCodeIndex
 
 use session::Session;
 
+use super::notify::Notifier;
 use super::signals::Signals;
 use crate::sys::process::{self, Ended};
 use crate::sys::{Errno, Result, socket, terminal};
@@ -76,10 +77,11 @@ impl Terminal {
         signals: &Signals,
         process: BorrowedFd<'_>,
         pid: i32,
+        notifier: Option<Notifier>,
     ) -> Result<Ended> {
         let caller = Caller::attach()?;
         self.resize();
-        let mut session = Session::new(self, caller, signals);
+        let mut session = Session::new(self, caller, signals, notifier);
         while !session.step(process)? {}
         let ended = process::wait_for(pid)?;
         session.finish();

@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use super::caller::Caller;
 use super::flow::{Flow, Moved};
 use super::{Terminal, errno};
+use crate::ops::notify::Notifier;
 use crate::ops::signals::{self, Signals};
 use crate::sys::Result;
 
@@ -18,6 +19,7 @@ enum Side {
     Input,
     Output,
     Master,
+    Notifier,
 }
 
 /// Two terminals that are attached to each other.
@@ -32,12 +34,19 @@ pub(super) struct Session<'a> {
     /// Whether what was typed so far ends with a complete line.
     begins_line: bool,
     signals: &'a Signals,
+    notifier: Option<Notifier>,
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(terminal: Terminal, caller: Caller, signals: &'a Signals) -> Self {
+    pub(super) fn new(
+        terminal: Terminal,
+        caller: Caller,
+        signals: &'a Signals,
+        notifier: Option<Notifier>,
+    ) -> Self {
         let (input, output) = (Flow::new(), Flow::new());
-        Self { terminal: Some(terminal), caller, input, output, begins_line: true, signals }
+        let terminal = Some(terminal);
+        Self { terminal, caller, input, output, begins_line: true, signals, notifier }
     }
 
     /// Waits once, and does what can be done then; `true` once the process has ended.
@@ -45,6 +54,9 @@ impl<'a> Session<'a> {
         let ready = self.wait(Some(process), None)?;
         if ready.contains(&Side::Signals) {
             self.attend(process);
+        }
+        if let Some(notifier) = &mut self.notifier {
+            notifier.serve();
         }
         self.carry(&ready);
         Ok(ready.contains(&Side::Process))
@@ -62,7 +74,7 @@ impl<'a> Session<'a> {
             let now = Timespec { tv_sec: 0, tv_nsec: 0 };
             let patience = if self.output.is_empty() { Some(&now) } else { None };
             let Ok(ready) = self.wait(None, patience) else { return };
-            let wants_end = ready.contains(&Side::Signals) && self.is_told_to_end();
+            let wants_end = ready.contains(&Side::Signals) && self.signals.says_end();
             if ready.is_empty() || wants_end {
                 return;
             }
@@ -95,6 +107,8 @@ impl<'a> Session<'a> {
         let (reads, writes) = (PollFlags::IN, PollFlags::OUT);
         let mut wanted = vec![(Side::Signals, self.signals.as_fd(), reads)];
         wanted.extend(process.map(|process| (Side::Process, process, reads)));
+        let listens = self.notifier.as_ref().filter(|_| process.is_some());
+        wanted.extend(listens.map(|notifier| (Side::Notifier, notifier.as_fd(), reads)));
         if let Some(input) = self.caller.input().filter(|_| self.input.is_empty()) {
             wanted.push((Side::Input, input, reads));
         }
@@ -168,10 +182,5 @@ impl<'a> Session<'a> {
             }
             signals::forward(process, signal);
         }
-    }
-
-    fn is_told_to_end(&self) -> bool {
-        let ends = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
-        std::iter::from_fn(|| self.signals.next()).any(|signal| ends.contains(&signal))
     }
 }

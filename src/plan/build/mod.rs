@@ -22,7 +22,7 @@ use super::listener::Listener;
 use super::mount::{Filesystem, FsOption, MountAttributes};
 use super::mounts::{self, Setting, Wanted};
 use super::text::{RootedPath, Text};
-use super::{ExecDefaults, LaunchPlan, Origin, Step, gates, labels, process};
+use super::{ExecDefaults, LaunchPlan, Origin, Step, gates, labels, notify, process};
 use crate::policy::{Judged, Level};
 use crate::seccomp::Program;
 use crate::sys::flags::mount_attr;
@@ -40,6 +40,8 @@ pub struct Inputs<'a> {
     pub filter: Option<Program>,
     /// Who answers the calls that the filter holds up, if it does.
     pub listener: Option<Listener>,
+    /// Whether the caller waits to be notified that the program is ready.
+    pub notify: bool,
     /// The bundle's absolute path.
     pub bundle: &'a str,
     /// Whether a limit is held by a hierarchy of cgroup v1, which a process joins only after
@@ -153,7 +155,10 @@ impl<'a> Builder<'a> {
     fn origin(&self, pointer: &str) -> Origin {
         match self.inputs.judged.changed_by(pointer) {
             Some(change) => Origin::Rule { id: change.rule.clone(), at: change.policy.clone() },
-            None => Origin::Config(pointer.to_owned()),
+            None if pointer.starts_with('/') || pointer.is_empty() => {
+                Origin::Config(pointer.to_owned())
+            }
+            None => Origin::Builtin(format!("the caller's {pointer}")),
         }
     }
 
@@ -218,12 +223,15 @@ impl<'a> Builder<'a> {
             }
         }
         mounts::dev::make_room(&mut wanted);
+        if self.inputs.notify {
+            wanted.extend(notify::mount());
+        }
         self.label = label;
         wanted
     }
 
     fn build(mut self) -> Result<LaunchPlan, Vec<PlanError>> {
-        let program = match process::program(self.process) {
+        let mut program = match process::program(self.process) {
             Ok(program) => program,
             Err(error) => {
                 self.errors.push(error);
@@ -241,6 +249,9 @@ impl<'a> Builder<'a> {
         }
         let (limits, raised) =
             process::limits(self.process, &self.inputs.facts.limits, &mut self.errors);
+        if self.inputs.notify {
+            notify::announce(&mut program.environment);
+        }
         self.prepare();
         let slots = self.init_until_ready();
         self.supervise(&slots, &raised);

@@ -101,6 +101,7 @@ impl Builder<'_> {
                 | Filesystem::Devpts { .. }
                 | Filesystem::Tmpfs { .. }
                 | Filesystem::Dev(_)
+                | Filesystem::Notify
                 | Filesystem::Other { .. } => MountPoint::Directory,
             };
             let (at, within) = match self.ground(index) {

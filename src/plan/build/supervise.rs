@@ -409,6 +409,7 @@ fn looks_inside(filesystem: &Filesystem, on_image: bool) -> bool {
         | Filesystem::Devpts { .. }
         | Filesystem::Dev(_)
         | Filesystem::Other { .. }
+        | Filesystem::Notify
         | Filesystem::Present { .. } => false,
     }
 }

@@ -53,6 +53,7 @@ fn of_mount(mount: &Wanted) -> Ground<'_> {
         | Filesystem::Mqueue { .. }
         | Filesystem::Cgroup { .. }
         | Filesystem::Devpts { .. }
+        | Filesystem::Notify
         | Filesystem::Present { .. } => Ground::Fixed,
     }
 }
@@ -76,6 +77,7 @@ pub(in crate::plan) fn place(mount: &Wanted, ground: Ground<'_>) -> Place {
         | Filesystem::Tmpfs { .. }
         | Filesystem::Dev(_)
         | Filesystem::Other { .. }
+        | Filesystem::Notify
         | Filesystem::Present { .. } => (false, false),
     };
     match (ground, bind) {

@@ -135,6 +135,7 @@ fn attributes(
             | Filesystem::Tmpfs { .. }
             | Filesystem::Dev(_)
             | Filesystem::Other { .. }
+            | Filesystem::Notify
             | Filesystem::Present { .. } => false,
         },
     }
@@ -171,6 +172,7 @@ fn propagation(asked: &[Propagation], filesystem: &Filesystem) -> [u64; 2] {
         | Filesystem::Tmpfs { .. }
         | Filesystem::Dev(_)
         | Filesystem::Other { .. }
+        | Filesystem::Notify
         | Filesystem::Present { .. } => 0,
     };
     [steps.next().unwrap_or(default), steps.next().unwrap_or(0)]
