@@ -42,6 +42,7 @@ fn options_stand_before_and_after_the_id_and_end_at_the_program() {
     );
 }
 
+// rows: exec.--env, exec.--user, exec.--additional-gids, exec.--cwd
 #[test]
 fn without_a_document_it_is_as_init_but_for_the_options() {
     let runtime = Runtime::new();
@@ -108,6 +109,7 @@ fn an_id_that_is_not_mapped_is_refused_by_name() {
     assert!(said.contains("/user/additionalGids/0: 90000 is not mapped"), "{said}");
 }
 
+// rows: exec.--detach, exec.--pid-file, exec.--pidfd-socket
 #[test]
 fn a_detached_program_is_left_alone_and_its_process_id_is_written() {
     let runtime = Runtime::new();
@@ -174,6 +176,7 @@ fn standard_input_is_the_callers() {
     assert_eq!(runtime.finish(command).ok(), "from outside\n");
 }
 
+// rows: exec.--preserve-fds
 #[test]
 fn only_the_descriptors_that_were_asked_for_reach_the_program() {
     let runtime = Runtime::new();
@@ -203,6 +206,7 @@ fn nothing_of_the_callers_environment_reaches_the_program() {
     assert!(!runtime.finish(command).ok().contains("s3cret"));
 }
 
+// rows: process.execCPUAffinity
 #[test]
 fn processors_are_those_of_the_document() {
     let runtime = Runtime::new();

@@ -64,6 +64,14 @@ impl Box {
             lines.push((name.clone(), link.display().to_string()));
         }
         lines.push(("filter".to_owned(), filters(pid).unwrap_or_default()));
+        let stat = fs::read_to_string(dir.join("stat")).unwrap();
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        // proc_pid_stat(5), counted from the third field.
+        for (name, field) in [("nice", 19), ("scheduling policy", 41)] {
+            lines.push((name.to_owned(), fields[field - 3].to_owned()));
+        }
+        let shown = Command::new("ionice").args(["-p", &pid.to_string()]).output().unwrap();
+        lines.push(("ionice".to_owned(), String::from_utf8(shown.stdout).unwrap()));
         Self { lines }
     }
 
@@ -108,9 +116,15 @@ fn rich() -> Bundle {
         .set("/linux/seccomp", serde_json::from_str(profile).unwrap())
         .set("/process/rlimits", json!([{"type": "RLIMIT_NOFILE", "soft": 64, "hard": 128}]))
         .set("/process/oomScoreAdj", json!(300))
+        .set("/process/scheduler", json!({"policy": "SCHED_BATCH", "nice": 5}))
+        .set("/process/ioPriority", json!({"class": "IOPRIO_CLASS_IDLE", "priority": 7}))
+        .set("/linux/personality", json!({"domain": "LINUX32"}))
+        .set("/linux/namespaces/-", json!({"type": "time"}))
+        .set("/linux/timeOffsets", json!({"boottime": {"secs": 1_000_000, "nanosecs": 0}}))
         .set("/process/user", json!({"uid": 0, "gid": 0, "umask": 23, "additionalGids": [7, 9]}))
 }
 
+// rows: exec, process.oomScoreAdj, process.scheduler, process.ioPriority, linux.personality
 #[test]
 fn what_enters_differs_from_init_in_nothing() {
     let runtime = Runtime::new();
@@ -125,6 +139,9 @@ fn what_enters_differs_from_init_in_nothing() {
         assert_eq!(first.line("NoNewPrivs"), "1");
         assert!(first.line("filter").len() > 100 || first.line("filter").is_empty());
     }
+    let bundle = started(&runtime, rich());
+    let said = exec(&runtime, &bundle, &[], &["sh", "-c", "uname -m; cat /proc/uptime"]).ok();
+    assert!(said.starts_with("i686\n1"), "{said}");
 }
 
 #[test]
@@ -154,6 +171,7 @@ fn another_user_has_the_same_box() {
     assert_eq!(second.line("CapEff"), "0000000000000000");
 }
 
+// rows: exec.--process, exec.--cap, process.capabilities, process.noNewPrivileges
 #[test]
 fn no_document_and_no_option_lifts_the_ceiling() {
     let runtime = Runtime::new();
@@ -175,6 +193,7 @@ fn no_document_and_no_option_lifts_the_ceiling() {
     assert_eq!(first.differences(&second), [""; 0], "{first:#?}\n{second:#?}");
 }
 
+// rows: process.rlimits
 #[test]
 fn a_limit_above_inits_is_cut_and_one_of_another_kind_is_not() {
     let runtime = Runtime::new();

@@ -56,6 +56,7 @@ fn group(bundle: &Bundle) -> PathBuf {
     base.join(bundle.id())
 }
 
+// rows: exec.--ignore-paused
 #[test]
 fn a_paused_container_is_entered_only_if_asked_for_and_the_program_waits() {
     let runtime = Runtime::new();
@@ -103,6 +104,7 @@ fn groups(pid: i32) -> String {
     fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap()
 }
 
+// rows: exec.--cgroup
 #[test]
 fn a_group_below_the_containers_own_can_be_entered_and_none_outside() {
     let runtime = Runtime::new();

@@ -14,6 +14,7 @@ use crate::support::Runtime;
 const SHOW: &str = "tty; stty size; stat -c %u $(tty); [ -t 0 ] && [ -t 2 ] && : > /dev/tty && echo \
                     yes; ls -l /dev/console 2>&1 | grep -c console";
 
+// rows: exec.--console-socket, process.terminal, process.consoleSize
 #[test]
 fn the_engine_gets_the_master_and_the_program_its_terminal() {
     let runtime = Runtime::new();
@@ -49,6 +50,7 @@ fn the_engine_gets_the_master_and_the_program_its_terminal() {
     assert!(last == "0" || last == "1", "{said}");
 }
 
+// rows: exec.--tty
 #[test]
 fn by_hand_the_command_carries_the_terminal_itself() {
     let runtime = Runtime::new();

@@ -116,6 +116,29 @@ fn the_start_command_hands_the_listener_over_too() {
 }
 
 #[test]
+fn a_process_that_enters_is_answered_by_the_agent_too() {
+    let bundle = Bundle::new();
+    let agent = Agent::new(bundle.dir(), full_disk);
+    let bundle = bundle
+        .set("/linux/seccomp", asking(&["mkdir", "execve"], agent.socket()))
+        .shell("exec sleep 60");
+    let runtime = trusting(&bundle, agent.socket());
+    runtime.create(&bundle).ok();
+    runtime.start(&bundle).ok();
+    let init = agent.told();
+    let file = bundle.dir().join("pid");
+    let options = ["exec", "--pid-file", file.to_str().unwrap(), bundle.id()];
+
+    let said = runtime.call([&options[..], &["sh", "-c", "mkdir /tmp/x 2>&1; true"]].concat()).ok();
+
+    assert!(said.contains("No space left on device"), "{said}");
+    let told = agent.told();
+    assert_eq!(told["state"]["status"], "running");
+    assert_eq!(told["state"]["pid"], init["pid"]);
+    assert_eq!(told["pid"].to_string(), fs::read_to_string(file).unwrap());
+}
+
+#[test]
 fn everything_may_be_asked_and_the_baseline_still_stands() {
     let bundle = Bundle::new();
     let agent = Agent::new(bundle.dir(), everything);

@@ -219,8 +219,8 @@ fn is_initial_user_namespace() -> Result<bool, ProbeError> {
     Ok(own.st_ino == INITIAL_USER_NAMESPACE)
 }
 
-/// Looks at this process, for a command in a container that exists. `joins_v1` is for the
-/// caller to say.
+/// Looks at this process, for a command in a container that exists. What has to do with that,
+/// and what is only asked about where nothing is enforced, is for the caller to add.
 ///
 /// # Errors
 /// [`ProbeError::Ask`].
@@ -231,7 +231,7 @@ pub fn exec_facts<'a>(
     let capabilities = capabilities.map_err(ask("this process's capabilities"))?;
     let may_raise = capabilities.effective.contains(rustix::thread::CapabilitySet::SYS_RESOURCE);
     Ok(ExecFacts {
-        bounding: process::bounding_set(),
+        bounding: 0,
         limits: LimitFacts {
             hard: hard_limits(rlimits)?,
             may_raise: may_raise && is_initial_user_namespace()?,

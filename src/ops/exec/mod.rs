@@ -16,8 +16,9 @@ use crate::engine::{self, LaunchError};
 use crate::host::{bundle, lsm, probe};
 use crate::plan::exec::{ExecAsked, ExecFault, ExecInputs, id_map};
 use crate::plan::{self, GroupBelow, LaunchPlan};
+use crate::policy::Level;
 use crate::store::ranges::Range;
-use crate::sys::{Errno, fd, socket};
+use crate::sys::{Errno, fd, process, socket};
 
 /// What `exec` is asked for.
 #[derive(Debug, Clone, Default)]
@@ -134,6 +135,9 @@ fn plan(
         rlimits.into_iter().flatten().flat_map(|process| process.rlimits().iter().flatten());
     let mut facts = probe::exec_facts(rlimits).map_err(|error| OpsError::because(doing, &error))?;
     facts.joins_v1 = container.cgroup.needs_v1();
+    if container.plan.level == Level::Audit.as_str() {
+        facts.bounding = process::bounding_set();
+    }
     let documents = [asked.document.as_ref(), defaults].into_iter().flatten();
     let labels =
         documents.flat_map(|process| [process.apparmor_profile(), process.selinux_label()]);

@@ -49,7 +49,7 @@ impl ExecDefaults {
 /// What was found out about this process and the container before anything was decided.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExecFacts {
-    /// The bounding set of this process, as a bit mask.
+    /// The bounding set of this process, as a bit mask: the ceiling where nothing is enforced.
     pub bounding: u64,
     /// What it may do about resource limits.
     pub limits: LimitFacts,
