@@ -33,6 +33,10 @@ fn refused(at: &str, value: Value, rule: &str) -> String {
 // rows: process.scheduler.policy, process.scheduler.priority, process.scheduler.flags
 #[test]
 fn a_real_time_policy_is_set_where_the_host_is_given_away() {
+    if std::path::Path::new("/sys/fs/cgroup/cpu/cpu.rt_runtime_us").exists() {
+        println!("skipped, because a cpu group of version 1 has no time for real-time tasks");
+        return;
+    }
     for runtime in
         [Runtime::audit(), Runtime::under("level = \"hardened\"\nhost.realtime = true\n")]
     {
