@@ -9,10 +9,13 @@ usage: hack/bench.sh [OPTIONS]
 Measures `run` of /bin/true to its exit, with Podman's default configuration, for
 casemate (level `hardened`), crun, runc and the floor (integration/bench/floor.c), in
 one interleaved run: back to back, then with pauses of 60 ms. Needs root and cgroup v2.
+Then the seccomp compiler, on Podman's default profile: size of the program, time to compile
+it, and time to load it beside libseccomp's tree program for the same profile.
 
   --runs N      rounds per mode (default 200)
   --quick       30 rounds
   --json FILE   also write every sample and the summary to FILE
+  --filter      only the seccomp compiler
   --trace       only show where the floor's time goes, step by step
   --enforce     exit status 4 when casemate misses a bar, or does not run
   --refresh     fetch the newest crun and runc again
@@ -116,6 +119,9 @@ build() {
 	gcc -O2 -static -nostdlib -Wall -Wextra -o "$built/true" "$source/true.c"
 	gcc -O2 -static -Wall -Wextra -o "$built/lap" "$source/lap.c"
 	gcc -O2 -static -Wall -Wextra -o "$built/floor" "$source/floor.c"
+	# The oracle needs libseccomp, which the rest does without.
+	rm -f "$built/oracle"
+	gcc -O2 -o "$built/oracle" "$repo/integration/seccomp_compiler/oracle.c" -lseccomp 2>/dev/null || true
 }
 
 # Ends what is left in the cgroups of this run and removes them, deepest first.
@@ -171,7 +177,7 @@ while [ $# -gt 0 ]; do
 		arguments+=("$1" "$2")
 		shift
 		;;
-	--trace | --enforce) arguments+=("$1") ;;
+	--trace | --enforce | --filter) arguments+=("$1") ;;
 	--refresh) refresh=yes ;;
 	--offline) offline=yes ;;
 	-h | --help) usage; exit 0 ;;

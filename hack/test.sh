@@ -135,7 +135,7 @@ report() {
 
 echo '== what the tests need'
 need_root
-need_packages gcc libc6-dev ca-certificates busybox-static debootstrap jq \
+need_packages gcc libc6-dev libseccomp-dev ca-certificates busybox-static debootstrap jq \
 	python3 runc shellcheck util-linux
 need_rust
 for tool in fmt clippy; do

@@ -47,6 +47,8 @@ mod netdevices;
 #[cfg(test)]
 mod notification;
 #[cfg(test)]
+mod only_execve;
+#[cfg(test)]
 mod overlay;
 #[cfg(test)]
 mod overlay_runs;

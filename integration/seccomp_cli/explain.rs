@@ -20,8 +20,8 @@ fn a_profile_is_explained_by_call() {
         text.starts_with(&format!(
             "{}, with the baseline\n\nmount, since Linux 1.0\n  x86_64   \
         number 165\n    fail with EPERM\n      decided by  baseline rule `mount.change`: nothing \
-        inside changes a mount\n      hint        the policy can waive it: \"mount.change\" in \
-        `waive` of [seccomp]; known to need it: systemd, nested containers\n",
+        inside changes a mount\n      hint        an exception in the policy can waive \
+        `seccomp.baseline/mount.change`; known to need it: systemd, nested containers\n",
             golden("podman-4.3")
         )),
         "{text}"
@@ -69,8 +69,10 @@ fn a_bundle_is_explained_under_the_policy_in_force() {
     assert!(hardened.contains("baseline rule `mount.chroot`"), "{hardened}");
     let audit = explain(&Runtime::audit());
     assert!(audit.contains("allow\n      decided by  /linux/seccomp/syscalls/0"), "{audit}");
-    let waived =
-        explain(&Runtime::under("level = \"hardened\"\n[seccomp]\nwaive = [\"mount.chroot\"]\n"));
+    let waived = explain(&Runtime::under(
+        "level = \"hardened\"\n[[exception]]\nid = \"x\"\nreason = \"y\"\n\
+         waive = [\"seccomp.baseline/mount.chroot\"]\n",
+    ));
     assert!(waived.contains("allow\n      decided by  /linux/seccomp/syscalls/0"), "{waived}");
 
     let mut here = Runtime::new().command(["seccomp", "explain", "chroot"]);
@@ -187,4 +189,22 @@ fn the_document_has_the_same_for_programs() {
     assert_eq!(case["by"], "/syscalls/0");
     assert_eq!(case["permitted"], json!(true));
     assert_eq!(told["calls"][1]["number"], 900);
+}
+
+#[test]
+fn a_container_that_is_watched_is_explained_by_what_the_watcher_answers() {
+    let bundle = profiled(
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            {"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5}]}"#,
+    )
+    .args(["sleep", "60"]);
+    let runtime = Runtime::under("level = \"hardened\"\n[seccomp]\nreport = \"notify\"\n");
+    runtime.started(&bundle);
+
+    let text = runtime.call(["seccomp", "explain", bundle.id(), "mkdir", "chroot"]).ok();
+
+    assert!(text.contains("note: a watcher beside the container gives these answers"), "{text}");
+    assert!(text.contains("fail with EIO\n      decided by  /linux/seccomp/syscalls/0"), "{text}");
+    assert!(text.contains("baseline rule `mount.chroot`"), "{text}");
+    runtime.call(["delete", "--force", bundle.id()]).ok();
 }

@@ -1,5 +1,7 @@
 //! `casemate seccomp`: what is said of profiles and filters, as the person reads it.
 
+mod allow_list;
+mod bad_input;
 mod compare;
 mod compile;
 mod explain;

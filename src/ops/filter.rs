@@ -61,8 +61,11 @@ pub(super) fn build(
     if agent.is_some() {
         request.listener = seccomp::Listener::Provided;
     }
-    let compiled = seccomp::compile(&request).map_err(|error| refused(doing, judged, &error))?;
+    let compiled = seccomp::compile(&request).map_err(|error| refused(doing, &error))?;
     let mut program = compiled.map(|Compiled { program, warnings, .. }| {
+        for warning in &warnings {
+            tracing::debug!("config.json {warning}");
+        }
         notes.extend(warnings.iter().map(ToString::to_string));
         program
     });
@@ -84,19 +87,13 @@ pub(super) fn build(
             notes.push("what is refused is not reported, for the filter asks an agent".to_owned());
             Ok(Filter { program, listener: Some(agent) })
         }
-        (None, Some(watch)) => watched(doing, judged, watch, &request),
+        (None, Some(watch)) => watched(doing, watch, &request),
     }
 }
 
 /// The filter of a container that is watched.
-fn watched(
-    doing: &str,
-    judged: &Judged,
-    watch: WatchPlan,
-    request: &Request<'_>,
-) -> Result<Filter> {
-    let watched =
-        seccomp::watch(request, watch.what).map_err(|error| refused(doing, judged, &error))?;
+fn watched(doing: &str, watch: WatchPlan, request: &Request<'_>) -> Result<Filter> {
+    let watched = seccomp::watch(request, watch.what).map_err(|error| refused(doing, &error))?;
     // Without a filter nothing is refused.
     let listener = watched.is_some().then(|| Listener::Watch(Box::new(watch)));
     Ok(Filter { program: watched.map(|watched| watched.program), listener })
@@ -151,16 +148,10 @@ pub(super) fn request<'a>(
     }
 }
 
-/// Why there is no program: by the bundle's fault, or the policy's.
-fn refused(doing: &str, judged: &Judged, error: &SeccompError) -> OpsError {
-    let of_policy =
-        matches!(error, SeccompError::UnknownWaiver { .. } | SeccompError::NeededRule { .. });
-    let whose = if of_policy {
-        format!("policy {}, `waive` of [seccomp]: {error}", judged.source)
-    } else {
-        format!("config.json {error}")
-    };
-    let failed = OpsError::failed(doing, whose).fact("undone", "nothing was created");
+/// Why there is no program.
+fn refused(doing: &str, error: &SeccompError) -> OpsError {
+    let failed = OpsError::failed(doing, format!("config.json {error}"))
+        .fact("undone", "nothing was created");
     match error.hint() {
         Some(hint) => failed.hint(hint),
         None => failed,

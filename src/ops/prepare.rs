@@ -81,7 +81,7 @@ pub(super) fn prepare(
     if let (Some(arguments), Some(process)) = (&otherwise.arguments, spec.process_mut()) {
         process.set_args(Some(arguments.clone()));
     }
-    host.subject = subject(&policy, &bundle, id);
+    host.subject = subject(&policy, bundle.path(), id);
     host.systemd = driver == Driver::Systemd;
     let judged = policy::judge(&policy, spec, &host)
         .map_err(|refusals| OpsError::refused(doing, &refusals))?;
@@ -141,14 +141,14 @@ fn host_view(
 }
 
 /// Whom exceptions are asked for, and on which day; where there is none, nobody asks.
-fn subject(policy: &Policy, bundle: &Bundle, id: Option<&ContainerId>) -> Subject {
+pub(super) fn subject(policy: &Policy, bundle: &Path, id: Option<&ContainerId>) -> Subject {
     if policy.exceptions.is_empty() {
         return Subject::default();
     }
     let now = rfc3339(SystemTime::now());
     Subject {
         id: id.map(ToString::to_string),
-        bundle: bundle.path().to_string_lossy().into_owned(),
+        bundle: bundle.to_string_lossy().into_owned(),
         today: now.split('T').next().unwrap_or_default().to_owned(),
     }
 }
@@ -169,7 +169,11 @@ pub(super) fn load_policy(context: &Context, doing: &str) -> Result<Policy> {
         let rules: Vec<_> = exception.baseline_rules().collect();
         seccomp::check_waivers(&rules, SetIdBits::Denied).map_err(|error| {
             let at = format!("policy {file}, line {}: {error}", exception.line);
-            OpsError::failed(doing, at)
+            let failed = OpsError::failed(doing, at);
+            match error.hint() {
+                Some(hint) => failed.hint(hint),
+                None => failed,
+            }
         })?;
     }
     Ok(policy)

@@ -102,9 +102,6 @@ pub struct LaunchPlan {
     pub exec: Option<Box<ExecDefaults>>,
     /// What the policy changed in what the bundle asked for.
     pub changes: Vec<Change>,
-    /// Rules of the seccomp baseline that the policy waives.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub waived: Vec<String>,
     /// What exceptions of the policy let through.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excepted: Vec<Waived>,

@@ -5,7 +5,7 @@
 //! what is left out of a container then is known, and everything else still holds. One whose day
 //! has passed is as if it were not there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -173,6 +173,18 @@ impl Exception {
     pub fn baseline_rules(&self) -> impl Iterator<Item = &str> {
         self.waive.iter().filter_map(|name| baseline_rule(name))
     }
+}
+
+/// The filter's denials that do not stand for a container with these annotations.
+#[must_use]
+pub fn waived_denials<'a>(
+    exceptions: &'a [Exception],
+    subject: &Subject,
+    annotations: &HashMap<String, String>,
+) -> Vec<&'a str> {
+    let annotation = |name: &str| annotations.get(name).map(String::as_str);
+    let holds = |exception: &&Exception| exception.state(subject, &annotation) == State::Holds;
+    exceptions.iter().filter(holds).flat_map(Exception::baseline_rules).collect()
 }
 
 /// Whether an exception holds.

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use builtin::CONTROLS;
 pub use case::Case;
-pub use exception::{Exception, Subject, WAIVABLE, WIDENED, Waived};
+pub use exception::{Exception, Subject, WAIVABLE, WIDENED, Waived, waived_denials};
 pub use exec::{Allow, ExecPolicy, judge_process};
 pub use hooks_table::HooksTable;
 pub use host_table::HostTable;
@@ -255,8 +255,7 @@ pub fn judge(policy: &Policy, spec: Spec, host: &rules::HostView) -> Result<Judg
     rules::apply_all(&mut case);
     case.waive_baseline();
     let Case { spec: changed, scratch, ids, pids_limit, changes, refusals, excepted, .. } = case;
-    let mut waived = policy.seccomp.waive.clone();
-    waived.extend(excepted.iter().filter_map(Waived::baseline_rule).map(str::to_owned));
+    let waived = excepted.iter().filter_map(Waived::baseline_rule).map(str::to_owned).collect();
     match policy.level {
         Level::Hardened if refusals.is_empty() => Ok(Judged {
             level: policy.level,

@@ -5,9 +5,6 @@ use serde::Deserialize;
 use super::{Case, RuleId};
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, Spec};
 
-/// The control that merges the baseline in.
-const BASELINE: RuleId = RuleId("seccomp.baseline");
-
 /// The control that refuses listeners.
 const LISTENER: RuleId = RuleId("seccomp.listener");
 
@@ -23,8 +20,6 @@ pub const RECORD_ANNOTATION: &str = "org.casemate.seccomp.record";
 pub struct SeccompPolicy {
     /// Sockets of agents that a bundle may name as `listenerPath`, exactly as they are named.
     pub listeners: Vec<String>,
-    /// Rules of the baseline that do not stand on this machine, by name.
-    pub waive: Vec<String>,
     /// How refused calls are told of.
     pub report: Report,
     /// The directory in which a bundle may have a profile recorded, by a name.
@@ -92,12 +87,8 @@ pub fn asks(profile: &LinuxSeccomp) -> bool {
         || profile.syscalls().iter().flatten().any(|rule| notifies(rule.action()))
 }
 
-/// Records the waivers, and refuses a listener that the policy does not name.
+/// Refuses what the policy does not allow a bundle to ask for.
 pub(super) fn apply(case: &mut Case<'_>) {
-    for waived in &case.policy.seccomp.waive {
-        let by = format!("waived by {}", case.policy.source);
-        case.change(BASELINE, "/linux/seccomp", format!("`{waived}` of the baseline"), by);
-    }
     refuse_listener(case);
     if let Err((why, hint)) = case.policy.seccomp.record_file(&case.spec) {
         case.refuse(RECORD, format!("/annotations/{RECORD_ANNOTATION}"), why, hint);

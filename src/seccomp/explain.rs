@@ -166,7 +166,7 @@ fn waiver(rule: &BaselineRule, set_id_bits: SetIdBits) -> String {
     let BaselineRule { id, breaks, .. } = rule;
     if may_waive(rule, set_id_bits) {
         format!(
-            "the policy can waive it: \"{id}\" in `waive` of [seccomp]; known to need it: {breaks}"
+            "an exception in the policy can waive `seccomp.baseline/{id}`; known to need it: {breaks}"
         )
     } else if rule.part == Part::SetIdBits {
         "give the container no writable volume that is id-mapped (annotations cannot change this)"

@@ -194,7 +194,11 @@ impl Reader<'_> {
         if loosens && self.request.baseline == Baseline::Standing {
             return Err(SeccompError::UnknownCall { at, name, default: self.default });
         }
-        self.warnings.push(Warning::UnknownCall { at, name });
+        // Once is enough, however many rules have it.
+        let is_told = |known: &Warning| matches!(known, Warning::UnknownCall { name: known, .. } if *known == name);
+        if !self.warnings.iter().any(is_told) {
+            self.warnings.push(Warning::UnknownCall { at, name });
+        }
         Ok(())
     }
 

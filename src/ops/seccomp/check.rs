@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::diff::{self, DiffReport};
 use super::input::{self, Source};
-use super::{Context, Setting, trial};
+use super::{Context, Setting, trial, waived};
 use crate::ops::{Result, filter, prepare};
-use crate::policy::{Level, Policy};
+use crate::policy::Policy;
 use crate::seccomp::{self, Abi, Listener, Remark, Request, Weight};
 
 const DOING: &str = "seccomp check";
@@ -67,7 +67,7 @@ pub fn check(
     }
     let given = setting.circumstances(DOING)?;
     let source = input::read(DOING, profile, &given)?;
-    let waived = waived(&policy);
+    let waived = waived(&policy, of_bundle.as_ref());
     let request = request(&source, given.native, &policy, &waived);
     let failed = |error| source.error(DOING, &error);
     let compiled = seccomp::compile(&request).map_err(failed)?;
@@ -100,13 +100,6 @@ pub fn check(
         remarks,
         against,
     })
-}
-
-fn waived(policy: &Policy) -> Vec<&str> {
-    match policy.level {
-        Level::Audit => Vec::new(),
-        Level::Hardened => policy.seccomp.waive.iter().map(String::as_str).collect(),
-    }
 }
 
 fn request<'a>(

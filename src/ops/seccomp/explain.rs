@@ -5,13 +5,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::input::{self, Source};
-use super::{Context, Setting};
-use crate::ops::{OpsError, Result, filter, find, prepare, stored};
+use super::{Context, Setting, waived};
+use crate::ops::{OpsError, Result, attend, filter, find, prepare, stored};
+use crate::plan::listener::Listener;
 use crate::plan::{Action, LaunchPlan};
-use crate::policy::Level;
-use crate::seccomp::{
-    self, Abi, Call, Case, Explanation, Instruction, Judgement, Listener, Meant, Request,
-};
+use crate::policy::{Level, Waived};
+use crate::seccomp::{self, Abi, Call, Case, Explanation, Instruction, Judgement, Meant, Request};
 
 const DOING: &str = "seccomp explain";
 
@@ -112,12 +111,9 @@ fn of_profile(path: &Path, setting: &Setting, calls: &[Meant]) -> Result<Explain
 fn of_bundle(context: &Context, path: &Path, native: Abi, calls: &[Meant]) -> Result<Explained> {
     let policy = prepare::load_policy(context, DOING)?;
     let source = input::of_bundle(DOING, path)?;
-    let waived: Vec<&str> = match policy.level {
-        Level::Audit => Vec::new(),
-        Level::Hardened => policy.seccomp.waive.iter().map(String::as_str).collect(),
-    };
+    let waived = waived(&policy, Some(&source));
     let request = filter::request(source.profile.as_ref(), native, policy.level, &waived);
-    let request = Request { listener: Listener::Provided, ..request };
+    let request = Request { listener: seccomp::Listener::Provided, ..request };
     Ok(Explained {
         of: format!("{}, level {} ({})", source.name, policy.level, policy.source),
         notes: no_profile(&source, policy.level),
@@ -153,16 +149,23 @@ fn of_container(context: &Context, id: &str, native: Abi, calls: &[Meant]) -> Re
     });
     let of = format!("container `{id}`, level {} ({})", plan.level, plan.policy);
     let level = if plan.level == Level::Audit.as_str() { Level::Audit } else { Level::Hardened };
-    let waived: Vec<&str> = plan.waived.iter().map(String::as_str).collect();
+    let waived: Vec<&str> = plan.excepted.iter().filter_map(Waived::baseline_rule).collect();
     let Some(loaded) = loaded else {
         return Err(OpsError::failed(doing, "the container has no filter: every call is made")
             .fact("level", plan.level));
     };
+    if let Some(Listener::Watch(watch)) = attend::listener(&plan) {
+        let source = Source::of_basis(of.clone(), &watch.basis);
+        let notes =
+            vec!["a watcher beside the container gives these answers, and notes them".to_owned()];
+        let calls = watch.basis.with_request(native, |request| answers(&source, request, calls))?;
+        return Ok(Explained { of, notes, calls });
+    }
     let bundle = record.map(|record| record.bundle);
     let source = bundle.and_then(|bundle| input::of_bundle(&doing, &bundle).ok());
     if let Some(source) = source {
         let request = filter::request(source.profile.as_ref(), native, level, &waived);
-        let request = Request { listener: Listener::Provided, ..request };
+        let request = Request { listener: seccomp::Listener::Provided, ..request };
         if is_compiled_from(loaded, &request) {
             let notes = no_profile(&source, level);
             return Ok(Explained { of, notes, calls: answers(&source, &request, calls)? });

@@ -1,8 +1,9 @@
 //! Profiles: from files, standard input, bundles, and those that are built in.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::LinuxSeccomp;
 
@@ -10,7 +11,7 @@ use super::addresses::Addresses;
 use super::output::said;
 use crate::host::bundle::Bundle;
 use crate::ops::{OpsError, Result};
-use crate::seccomp::{self, Circumstances, SeccompError};
+use crate::seccomp::{self, Basis, Circumstances, SeccompError};
 use crate::spec::{self, SpecErrors, engine_profile};
 
 /// As much as a `config.json` may have; profiles of engines have some 15 kB.
@@ -36,6 +37,8 @@ pub(super) struct Source {
     pub(super) left_out: Vec<LeftOut>,
     /// The bounding set that a whole config asks for, as `CAP_…`.
     pub(super) capabilities: Vec<String>,
+    /// Where the bundle is, and its annotations, by which exceptions of a policy know it.
+    pub(super) bundle: Option<(PathBuf, HashMap<String, String>)>,
     /// What was passed over in the file.
     pub(super) warnings: Vec<String>,
 }
@@ -64,6 +67,13 @@ impl Source {
         }
     }
 
+    /// What a container's filter was made from, as its plan has it.
+    pub(super) fn of_basis(name: String, basis: &Basis) -> Self {
+        let profile = basis.profile.as_deref().cloned();
+        let addresses = Addresses { in_config: true, places: None };
+        Self { addresses, ..Self::new(name, "of a plan", profile) }
+    }
+
     fn new(name: String, form: &'static str, profile: Option<LinuxSeccomp>) -> Self {
         Self {
             name,
@@ -73,6 +83,7 @@ impl Source {
             comments: Vec::new(),
             left_out: Vec::new(),
             capabilities: Vec::new(),
+            bundle: None,
             warnings: Vec::new(),
         }
     }
@@ -98,7 +109,9 @@ pub(super) fn read(doing: &str, what: &Path, given: &Circumstances) -> Result<So
 pub(super) fn of_bundle(doing: &str, bundle: &Path) -> Result<Source> {
     let bundle = Bundle::open(bundle).map_err(|error| OpsError::because(doing, &error))?;
     let name = bundle.path().join("config.json").display().to_string();
-    whole_config(doing, name, bundle.config())
+    let mut source = whole_config(doing, name, bundle.config())?;
+    source.bundle = source.bundle.map(|(_, annotations)| (bundle.path().to_owned(), annotations));
+    Ok(source)
 }
 
 fn bytes(what: &Path) -> io::Result<Vec<u8>> {
@@ -181,6 +194,7 @@ fn whole_config(doing: &str, name: String, bytes: &[u8]) -> Result<Source> {
     Ok(Source {
         addresses: Addresses { in_config: true, places: None },
         capabilities,
+        bundle: Some((PathBuf::new(), config.spec().annotations().clone().unwrap_or_default())),
         warnings,
         ..Source::new(name, form, profile)
     })

@@ -13,7 +13,8 @@ mod output;
 mod record;
 mod trial;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 pub use check::{CheckReport, check};
@@ -29,7 +30,8 @@ pub use trial::Trial;
 
 pub use crate::record::report::{Refusal, Report};
 
-use super::{Context, OpsError, Result};
+use super::{Context, OpsError, Result, prepare};
+use crate::policy::{Level, Policy, waived_denials};
 use crate::seccomp::{Abi, Baseline, Circumstances, Listener, Request, SetIdBits, Version};
 
 /// What a profile is judged for, and what is merged into it.
@@ -89,6 +91,17 @@ impl Setting {
     fn waived(&self) -> Vec<&str> {
         self.waive.iter().map(String::as_str).collect()
     }
+}
+
+/// The denials of the baseline that the policy waives for a bundle, or for any.
+fn waived<'p>(policy: &'p Policy, bundle: Option<&input::Source>) -> Vec<&'p str> {
+    if policy.level == Level::Audit {
+        return Vec::new();
+    }
+    let nowhere = (PathBuf::new(), HashMap::new());
+    let (path, annotations) = bundle.and_then(|source| source.bundle.as_ref()).unwrap_or(&nowhere);
+    let subject = prepare::subject(policy, path, None);
+    waived_denials(&policy.exceptions, &subject, annotations)
 }
 
 fn running_kernel(doing: &str) -> Result<Version> {

@@ -286,7 +286,6 @@ impl<'a> Builder<'a> {
             program,
             exec: Some(Box::new(ExecDefaults::new(self.process, &judged.exec))),
             changes: judged.changes.clone(),
-            waived: judged.waived.clone(),
             excepted: judged.excepted.clone(),
             would_refuse: judged.would_refuse.clone(),
             would_change: judged.would_change.clone(),

@@ -216,7 +216,6 @@ impl<'a> Builder<'a> {
             exec: None,
             changes,
             excepted: Vec::new(),
-            waived: Vec::new(),
             would_refuse: self.would_refuse,
             would_change,
             notes: Vec::new(),

@@ -54,7 +54,6 @@ fn stored(level: &str, process: Value) -> LaunchPlan {
         },
         exec: Some(Box::new(ExecDefaults::new(&process, &ExecPolicy::default()))),
         changes: Vec::new(),
-        waived: Vec::new(),
         excepted: Vec::new(),
         would_refuse: Vec::new(),
         would_change: Vec::new(),

@@ -11,8 +11,8 @@ fn a_denial_of_the_baseline_is_explained_for_every_abi() {
 
     let case = "    fail with EPERM
       decided by  baseline rule `mount.change`: nothing inside changes a mount
-      hint        the policy can waive it: \"mount.change\" in `waive` of [seccomp]; known to need \
-                it: systemd, nested containers
+      hint        an exception in the policy can waive `seccomp.baseline/mount.change`; known to \
+                need it: systemd, nested containers
 ";
     let expected = format!(
         "mount, since Linux 1.0\n  x86_64   number 165\n{case}  x86      number 21\n{case}  \
@@ -32,12 +32,12 @@ fn conditions_are_explained_in_order() {
     fail with EPERM if argument 1, low half, is 0x5412
       decided by  baseline rule `terminal.input`: TIOCSTI and TIOCLINUX type into a terminal as \
          if its user had
-      hint        the policy can waive it: \"terminal.input\" in `waive` of [seccomp]; known to \
+      hint        an exception in the policy can waive `seccomp.baseline/terminal.input`; known to \
          need it: nothing common
     fail with EPERM if argument 1, low half, is 0x541c
       decided by  baseline rule `terminal.input`: TIOCSTI and TIOCLINUX type into a terminal as \
          if its user had
-      hint        the policy can waive it: \"terminal.input\" in `waive` of [seccomp]; known to \
+      hint        an exception in the policy can waive `seccomp.baseline/terminal.input`; known to \
          need it: nothing common
     allow
       decided by  /linux/seccomp/defaultAction: the profile does not name the call

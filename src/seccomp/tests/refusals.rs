@@ -25,6 +25,17 @@ fn an_unknown_name_that_is_denied_anyway_is_dropped_with_a_warning() {
 }
 
 #[test]
+fn an_unknown_name_is_warned_about_once() {
+    let profile = profile(
+        r#"{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+            {"names": ["frobnicate", "frobnicate", "other"], "action": "SCMP_ACT_ALLOW"},
+            {"names": ["frobnicate"], "action": "SCMP_ACT_LOG"}]}"#,
+    );
+
+    assert_eq!(compiled(&standing(&profile)).warnings.len(), 2);
+}
+
+#[test]
 fn an_unknown_name_that_would_be_allowed_is_refused() {
     let json = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
         {"names": ["frobnicate"], "action": "SCMP_ACT_ERRNO"}]}"#;
