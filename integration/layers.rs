@@ -26,6 +26,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("audit", BELOW_THE_SHELL),
     ("engine", BELOW_THE_ENGINE),
     ("record", BELOW_THE_ENGINE),
+    ("doctor", BELOW_THE_ENGINE),
     ("selftest", BELOW_THE_ENGINE),
     ("ops", BELOW_THE_OPERATIONS),
     ("cli", CLI),
@@ -37,13 +38,14 @@ const BELOW_THE_ENGINE: &[&str] =
     &["audit", "cgroup", "host", "plan", "policy", "seccomp", "spec", "store", "sys"];
 
 const BELOW_THE_OPERATIONS: &[&str] = &[
-    "audit", "cgroup", "engine", "host", "plan", "policy", "record", "seccomp", "selftest", "spec",
-    "store", "sys",
+    "audit", "cgroup", "doctor", "engine", "host", "plan", "policy", "record", "seccomp",
+    "selftest", "spec", "store", "sys",
 ];
 
 /// Operations, and what they give and take: plans, reports and verdicts of filters are shown,
 /// documents of the specification printed; `sys` for errors and for the caller's descriptors.
-const CLI: &[&str] = &["ops", "plan", "seccomp", "selftest", "spec", "store::rfc3339", "sys"];
+const CLI: &[&str] =
+    &["doctor", "ops", "plan", "seccomp", "selftest", "spec", "store::rfc3339", "sys"];
 
 /// The program itself: the command line, and the allocators that only a program can choose.
 const MAIN: &[&str] = &["cli", "sys::alloc_guard", "sys::arena"];

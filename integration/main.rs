@@ -13,6 +13,8 @@ mod descriptors;
 #[cfg(test)]
 mod devices;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod engines;
 #[cfg(test)]
 mod events;

@@ -20,6 +20,7 @@
 //! | 4 | [`audit`] | the record of what was decided |
 //! | 5 | [`engine`] | carries a plan out, and takes it back when it fails |
 //! | 5 | [`record`] | watches what a program asks of the kernel: profiles, and what was refused |
+//! | 5 | [`doctor`] | looks at a host before anything runs on it |
 //! | 5 | [`selftest`] | what `try` attempts, from inside and from outside |
 //! | 6 | [`ops`] | one file per operation: where core and shell meet |
 //! | 7 | [`cli`] | arguments, help, errors as people and engines read them |
@@ -27,6 +28,7 @@
 pub mod audit;
 pub mod cgroup;
 pub mod cli;
+pub mod doctor;
 pub mod engine;
 pub mod host;
 pub mod ops;

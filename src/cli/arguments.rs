@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 use super::global::Global;
 use super::try_out;
 use super::{
-    completion, create, delete, events, exec, explain, kill, list, man, pause, ps, run, seccomp,
-    spec, start, state, update,
+    completion, create, delete, doctor, events, exec, explain, kill, list, man, pause, ps, run,
+    seccomp, spec, start, state, update,
 };
 
 const EXIT_STATUS: &str = "Exit status: 0 done, 1 failed, 2 the arguments make no sense, \
@@ -66,6 +66,7 @@ pub(super) enum Command {
     Features,
     Explain(explain::ExplainArgs),
     Seccomp(seccomp::SeccompArgs),
+    Doctor(doctor::DoctorArgs),
     Try(try_out::TryArgs),
     Completion(completion::CompletionArgs),
     Man(man::ManArgs),

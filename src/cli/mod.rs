@@ -10,6 +10,7 @@ mod arguments;
 mod completion;
 mod create;
 mod delete;
+mod doctor;
 mod events;
 mod exec;
 mod explain;
@@ -116,6 +117,7 @@ fn dispatch(command: &Command, context: &Context, guarded: sys::Result<()>) -> O
         Command::Features => features::perform(),
         Command::Explain(args) => explain::perform(context, args),
         Command::Seccomp(args) => guard(guarded).and_then(|()| seccomp::perform(context, args)),
+        Command::Doctor(args) => doctor::perform(context, args),
         Command::Try(args) => try_out::perform(context, args),
         Command::Completion(args) => completion::perform(args),
         Command::Man(args) => man::perform(args),

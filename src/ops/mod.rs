@@ -4,6 +4,7 @@ mod activation;
 mod attend;
 mod create;
 mod delete;
+mod doctor;
 mod error;
 mod events;
 mod exec;
@@ -35,6 +36,7 @@ use std::path::PathBuf;
 
 pub use create::{CreateRequest, create};
 pub use delete::delete;
+pub use doctor::doctor;
 pub use error::{Failure, OpsError};
 pub use events::{ContainerEvent, EventSpan, events};
 pub use exec::{ExecRequest, exec};

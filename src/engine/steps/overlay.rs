@@ -173,7 +173,7 @@ fn below(overlay: &Overlay, tree: OwnedFd, top: Option<BorrowedFd<'_>>) -> Resul
 }
 
 /// Takes away what lies on `top`, so many times.
-fn uncover(top: BorrowedFd<'_>, times: usize) -> Result<(), Cause> {
+pub(super) fn uncover(top: BorrowedFd<'_>, times: usize) -> Result<(), Cause> {
     let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
     rustix::process::fchdir(top).map_err(errno)?;
     for _ in 0..times {

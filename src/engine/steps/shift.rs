@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
 
+use super::overlay::uncover;
 use super::rootfs::{change, said};
 use crate::engine::cause::{Cause, Ids};
 use crate::plan::mount::MountAttributes;
@@ -27,47 +28,83 @@ fn errno(error: rustix::io::Errno) -> Errno {
     Errno::from_raw(error.raw_os_error())
 }
 
-/// Puts the overlay together, and gives its files away.
-pub(in crate::engine) fn shift(
-    rootfs: BorrowedFd<'_>,
-    attributes: MountAttributes,
-    ids: &Ids<'_>,
-) -> Result<OwnedFd, Cause> {
-    let memory = NewFilesystem::open(c"tmpfs")?;
-    memory.set(c"source", c"shifted")?;
-    memory.set(c"mode", c"0700")?;
-    let memory = memory.mount(mount_attr::NOSUID | mount_attr::NODEV)?;
-    for name in [c"upper", c"work"] {
-        rustix::fs::mkdirat(&memory, name, Mode::from_raw_mode(0o755)).map_err(errno)?;
-    }
-    let lower = mount::copy_tree(rootfs, c"", false)?;
-    let tree = stack(&lower, &memory, attributes)?;
-    give_root(lower.as_fd(), tree.as_fd(), ids)?;
-    let top = open_directory(tree.as_fd(), c".")?;
-    let mut left = MOST_FILES;
-    give_all(top.as_fd(), ids, &mut left, DEEPEST)?;
-    let wanted = MountAttributes { mapped: false, ..attributes };
-    mount::set_attributes(tree.as_fd(), false, &change(wanted, None))?;
-    Ok(tree)
+/// What the overlay is made of.
+#[derive(Debug)]
+pub(in crate::engine) struct Parts {
+    lower: OwnedFd,
+    memory: OwnedFd,
 }
 
-fn stack(lower: &OwnedFd, memory: &OwnedFd, attributes: MountAttributes) -> Result<OwnedFd, Cause> {
-    let path = |of: &OwnedFd, below: &str| {
-        CString::new(format!("/proc/self/fd/{}{below}", of.as_raw_fd())).map_err(|_| Errno::EINVAL)
-    };
-    let overlay = NewFilesystem::open(c"overlay")?;
-    let set =
-        |key: &CStr, value: &CStr| overlay.set(key, value).map_err(|error| said(&overlay, error));
-    set(c"source", c"overlay")?;
-    set(c"lowerdir+", &path(lower, "")?)?;
-    set(c"upperdir", &path(memory, "/upper")?)?;
-    set(c"workdir", &path(memory, "/work")?)?;
-    // What is copied up is what describes a file; its bytes stay below.
-    set(c"metacopy", c"on")?;
-    set(c"index", c"off")?;
-    set(c"xino", c"off")?;
-    let writable = attributes.set & !mount_attr::RDONLY;
-    overlay.mount(writable).map_err(|error| said(&overlay, error))
+impl Parts {
+    /// Copies the root file system's mount, and makes the memory above it.
+    pub(in crate::engine) fn make(rootfs: BorrowedFd<'_>) -> Result<Self, Cause> {
+        let memory = NewFilesystem::open(c"tmpfs")?;
+        memory.set(c"source", c"shifted")?;
+        memory.set(c"mode", c"0700")?;
+        let memory = memory.mount(mount_attr::NOSUID | mount_attr::NODEV)?;
+        for name in [c"upper", c"work"] {
+            rustix::fs::mkdirat(&memory, name, Mode::from_raw_mode(0o755)).map_err(errno)?;
+        }
+        Ok(Self { lower: mount::copy_tree(rootfs, c"", false)?, memory })
+    }
+
+    /// Puts them together where they are, attached nowhere: from Linux 6.15 on.
+    pub(in crate::engine) fn stack(&self, attributes: MountAttributes) -> Result<OwnedFd, Cause> {
+        let path = |of: &OwnedFd, below: &str| {
+            let path = format!("/proc/self/fd/{}{below}", of.as_raw_fd());
+            CString::new(path).map_err(|_| Errno::EINVAL)
+        };
+        let overlay = NewFilesystem::open(c"overlay")?;
+        let set = |key: &CStr, value: &CStr| {
+            overlay.set(key, value).map_err(|error| said(&overlay, error))
+        };
+        set(c"source", c"overlay")?;
+        set(c"lowerdir", &path(&self.lower, "")?)?;
+        set(c"upperdir", &path(&self.memory, "/upper")?)?;
+        set(c"workdir", &path(&self.memory, "/work")?)?;
+        // What is copied up is what describes a file; its bytes stay below.
+        set(c"metacopy", c"on")?;
+        set(c"index", c"off")?;
+        set(c"xino", c"off")?;
+        let writable = attributes.set & !mount_attr::RDONLY;
+        overlay.mount(writable).map_err(|error| said(&overlay, error))
+    }
+
+    /// The same for older kernels: for that moment they lie on `top`, the root of this process's
+    /// mount namespace, which nobody else looks at.
+    pub(in crate::engine) fn stack_attached(
+        &self,
+        attributes: MountAttributes,
+        top: BorrowedFd<'_>,
+    ) -> Result<OwnedFd, Cause> {
+        let mut attached = 0;
+        let mut made = Ok(());
+        for part in [&self.lower, &self.memory] {
+            made = mount::attach(part.as_fd(), top).map_err(Cause::from);
+            if made.is_err() {
+                break;
+            }
+            attached += 1;
+        }
+        let tree = made.and_then(|()| self.stack(attributes));
+        uncover(top, attached)?;
+        tree
+    }
+
+    /// Gives all files of what they make to the container's ids, and closes it to writing.
+    pub(in crate::engine) fn give(
+        &self,
+        tree: BorrowedFd<'_>,
+        attributes: MountAttributes,
+        ids: &Ids<'_>,
+    ) -> Result<(), Cause> {
+        give_root(self.lower.as_fd(), tree, ids)?;
+        let top = open_directory(tree, c".")?;
+        let mut left = MOST_FILES;
+        give_all(top.as_fd(), ids, &mut left, DEEPEST)?;
+        let wanted = MountAttributes { mapped: false, ..attributes };
+        Ok(mount::set_attributes(tree, false, &change(wanted, None))?)
+    }
 }
 
 /// The root is the upper layer's own: it gets what the image's has.

@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use super::cause::{Cause, Ids};
 use super::home::Home;
 use super::steps::mount_point::Made;
-use super::steps::{attach, netdev, rootfs, shift, task as scheduling};
+use super::steps::{attach, netdev, rootfs, task as scheduling};
 use super::wire::{self, Message};
 use super::{LaunchError, Launched, Request};
 use crate::cgroup::Cgroup;
@@ -209,11 +209,7 @@ impl<'plan> Supervisor<'plan> {
             Action::AssembleRootfs { overlay, attributes } => {
                 self.assemble_root(overlay, *attributes)
             }
-            Action::ShiftRootfs { attributes } => {
-                let root = self.rootfs.as_ref().ok_or(Errno::EBADF)?;
-                self.root = Some(shift::shift(root.as_fd(), *attributes, &self.ids())?);
-                Ok(())
-            }
+            Action::ShiftRootfs { attributes } => self.shift_root(*attributes),
             Action::BuildMount { slot, filesystem, attributes } => {
                 self.build_mount(*slot, filesystem, *attributes)
             }

@@ -8,6 +8,7 @@ use super::{Supervisor, open_path};
 use crate::engine::cause::{Cause, Ids};
 use crate::engine::steps::mount::{self as mounts, Surroundings};
 use crate::engine::steps::overlay::Layers;
+use crate::engine::steps::shift::Parts;
 use crate::engine::steps::{attach, copy_up, dev, mapping, mount_point};
 use crate::plan::Slot;
 use crate::plan::action::{Overlay, Place};
@@ -33,6 +34,24 @@ impl Supervisor<'_> {
             }
             other => other?,
         };
+        self.root = Some(tree);
+        Ok(())
+    }
+
+    pub(super) fn shift_root(&mut self, attributes: MountAttributes) -> Result<(), Cause> {
+        let parts = Parts::make(self.rootfs.as_ref().ok_or(Errno::EBADF)?.as_fd())?;
+        let tree = match parts.stack(attributes) {
+            // An older kernel, as above.
+            Err(cause) if cause.errno == Some(Errno::EINVAL) => {
+                self.enter_mounts()?;
+                let top = open_path(c"/", OFlags::PATH | OFlags::DIRECTORY)?;
+                let tree = parts.stack_attached(attributes, top.as_fd());
+                self.come_home()?;
+                tree?
+            }
+            other => other?,
+        };
+        parts.give(tree.as_fd(), attributes, &self.ids())?;
         self.root = Some(tree);
         Ok(())
     }

@@ -8,6 +8,7 @@ mod hooks;
 mod ids;
 mod init;
 mod prepare;
+mod scratch;
 mod supervise;
 
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};

@@ -124,20 +124,6 @@ impl Builder<'_> {
         }
     }
 
-    /// An image may lack a place for scratch, but not where the bundle mounts something in it.
-    fn scratch_places(&mut self) {
-        for place in self.inputs.judged.scratch.clone() {
-            let below = |mount: &&mounts::Wanted| mount.at.is_within(&place);
-            let Some(pointer) = self.mounts.iter().find(below).map(|mount| mount.pointer.clone())
-            else {
-                continue;
-            };
-            let Ok(at) = RootedPath::new(&place) else { continue };
-            let action = Action::MakeMountPoint { at, kind: MountPoint::Directory, within: None };
-            self.asked(Track::Prepare, action, &pointer);
-        }
-    }
-
     /// Nodes outside `/dev`: in the image beforehand, in what is mounted once it is.
     pub(super) fn devices(&mut self, track: Track) {
         let linux = self.spec.linux().as_ref();

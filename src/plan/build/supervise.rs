@@ -14,15 +14,15 @@ use crate::plan::{Origin, process, task};
 use crate::sys::flags::mount_attr;
 
 /// A mount on its way to its place.
-struct Attached {
+pub(super) struct Attached {
     /// `None` for a change to what is there already.
-    slot: Option<Slot>,
-    at: RootedPath,
-    place: Place,
-    origin: Origin,
+    pub(super) slot: Option<Slot>,
+    pub(super) at: RootedPath,
+    pub(super) place: Place,
+    pub(super) origin: Origin,
     /// What is done first: a change, or for what can only be built inside the container's namespaces.
-    build: Option<Action>,
-    late: bool,
+    pub(super) build: Option<Action>,
+    pub(super) late: bool,
 }
 
 impl Builder<'_> {
@@ -247,30 +247,6 @@ impl Builder<'_> {
             attached.push(Attached { slot, at: mount.at.clone(), place, origin, build, late });
         }
         self.mounts = mounts;
-        attached
-    }
-
-    /// Memory where programs expect to write.
-    fn scratch(&mut self) -> Vec<Attached> {
-        let mut attached = Vec::new();
-        for place in self.inputs.judged.scratch.clone() {
-            let Ok(at) = RootedPath::new(&place) else { continue };
-            let slot = self.slot();
-            let filesystem = Filesystem::Tmpfs {
-                source: c"tmpfs".into(),
-                options: self.label.clone().into_iter().collect(),
-                owner: (0, 0),
-                copy_up: Some(at.clone()),
-                mode_of: Some(at.clone()),
-            };
-            let attributes = plain(mount_attr::NOSUID | mount_attr::NODEV);
-            let action = Action::BuildMount { slot, filesystem, attributes };
-            let origin = Self::rule("rootfs.scratch");
-            self.push(Track::Supervisor, action, origin.clone());
-            let place = Place::Optional;
-            let slot = Some(slot);
-            attached.push(Attached { slot, at, place, origin, build: None, late: false });
-        }
         attached
     }
 

@@ -178,6 +178,14 @@ impl Ranges {
         Err(RangeError::Exhausted)
     }
 
+    /// How many ranges are taken.
+    ///
+    /// # Errors
+    /// [`RangeError::Io`].
+    pub fn count(&self) -> Result<usize> {
+        self.taken().map(|taken| taken.len())
+    }
+
     /// Who has the range: one container, or those of a pod; empty if nobody has.
     #[must_use]
     pub fn owners(&self, range: Range) -> Vec<Owner> {

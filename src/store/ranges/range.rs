@@ -18,7 +18,8 @@ impl Range {
     pub const FIRST: u32 = 524_288;
     /// The first id after the last range.
     pub const END: u32 = 1_878_982_656;
-    const COUNT: u32 = (Self::END - Self::FIRST) / Self::LENGTH;
+    /// How many ranges there are.
+    pub const COUNT: u32 = (Self::END - Self::FIRST) / Self::LENGTH;
 
     /// The range that begins with the host id `base`, if there is one.
     #[must_use]
