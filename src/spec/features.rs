@@ -8,6 +8,7 @@
 use serde_json::{Value, json};
 
 use super::mount_options;
+use super::properties::{self, Status};
 
 /// Oldest version of the specification whose configs are understood.
 pub const OCI_VERSION_MIN: &str = "1.0.0";
@@ -104,6 +105,25 @@ pub const SECCOMP_FLAGS: &[&str] = &[
 pub const HOOKS: &[&str] =
     &["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
+/// Modes of a memory policy that are set. Reference: set_mempolicy(2).
+pub const MEMORY_POLICIES: &[&str] = &[
+    "MPOL_DEFAULT",
+    "MPOL_BIND",
+    "MPOL_INTERLEAVE",
+    "MPOL_LOCAL",
+    "MPOL_PREFERRED",
+    "MPOL_PREFERRED_MANY",
+    "MPOL_WEIGHTED_INTERLEAVE",
+];
+
+/// Flags of a memory policy that are set.
+pub const MEMORY_POLICY_FLAGS: &[&str] =
+    &["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"];
+
+/// Annotations that may do more than describe, for whoever lets others write them. Under the level
+/// `hardened` each of these is refused unless the policy names it.
+pub const UNSAFE_ANNOTATIONS: &[&str] = &["org.systemd.property."];
+
 /// The document.
 #[must_use]
 pub fn document() -> Value {
@@ -118,9 +138,9 @@ pub fn document() -> Value {
             "cgroup": {
                 "v1": true,
                 "v2": true,
-                "systemd": false,
+                "systemd": true,
                 "systemdUser": false,
-                "rdma": false,
+                "rdma": true,
             },
             "seccomp": {
                 "enabled": true,
@@ -130,16 +150,31 @@ pub fn document() -> Value {
                 "knownFlags": SECCOMP_FLAGS,
                 "supportedFlags": SECCOMP_FLAGS,
             },
-            "apparmor": { "enabled": true },
-            "selinux": { "enabled": true },
-            "intelRdt": { "enabled": false },
+            "apparmor": { "enabled": is_applied("/process/apparmorProfile") },
+            "selinux": { "enabled": is_applied("/process/selinuxLabel") },
+            "intelRdt": {
+                "enabled": is_applied("/linux/intelRdt"),
+                "schemata": is_applied("/linux/intelRdt/schemata"),
+                "monitoring": is_applied("/linux/intelRdt/enableMonitoring"),
+            },
+            "memoryPolicy": { "modes": MEMORY_POLICIES, "flags": MEMORY_POLICY_FLAGS },
             "mountExtensions": { "idmap": { "enabled": true } },
-            "netDevices": { "enabled": false },
+            "netDevices": { "enabled": is_applied("/linux/netDevices") },
         },
         "annotations": { "casemate.version": env!("CARGO_PKG_VERSION") },
-        // No annotation changes what casemate does.
-        "potentiallyUnsafeConfigAnnotations": [],
+        "potentiallyUnsafeConfigAnnotations": UNSAFE_ANNOTATIONS,
     })
+}
+
+/// Whether a property, and everything above it, is carried out.
+fn is_applied(address: &str) -> bool {
+    let all = properties::list(&properties::CONFIG);
+    let is_at_or_above = |at: &str| {
+        address.strip_prefix(at).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let mut on_the_way = all.iter().filter(|(at, _)| is_at_or_above(at));
+    all.iter().any(|(at, _)| at == address)
+        && on_the_way.all(|(_, property)| !matches!(property.status, Status::NotApplied { .. }))
 }
 
 #[cfg(test)]
@@ -165,6 +200,17 @@ mod tests {
         assert!(document["mountOptions"].as_array().unwrap().contains(&json!("rro")));
         assert!(document["linux"]["namespaces"].as_array().unwrap().contains(&json!("user")));
         assert_eq!(document["linux"]["mountExtensions"]["idmap"]["enabled"], true);
+    }
+
+    #[test]
+    fn what_is_enabled_is_what_is_applied() {
+        assert!(is_applied("/linux/sysctl") && is_applied("/process/args"));
+        assert!(!is_applied("/linux/nonesuch"));
+        for (address, property) in properties::list(&properties::CONFIG) {
+            if matches!(property.status, Status::NotApplied { .. }) {
+                assert!(!is_applied(&address), "{address}");
+            }
+        }
     }
 
     #[test]
