@@ -299,7 +299,7 @@ pub const CONTROLS: &[Control] = &[
     },
     Control {
         id: RuleId("seccomp.record"),
-        line: 175,
+        line: 179,
         value: Refuse,
         reason: "a profile is a file of the host, and a recorded container is watched: the administrator allows both",
     },
