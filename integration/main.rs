@@ -79,6 +79,8 @@ mod seccomp_notify;
 #[cfg(test)]
 mod seccomp_record;
 #[cfg(test)]
+mod seccomp_round_trip;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod systemd;

@@ -70,6 +70,55 @@ pub(crate) fn debian_root() -> PathBuf {
     root
 }
 
+/// Debian packages whose programs tests put to work.
+const SOFTWARE: &[&str] =
+    &["busybox-static", "nginx-light", "postgresql", "python3", "redis-server"];
+
+/// The root of [`debian_root`] with real software in it, unpacked and not configured: no user, no
+/// service, no data. Made once, shared by all tests, so never to be changed by one.
+pub(crate) fn software_root() -> PathBuf {
+    let debian = debian_root();
+    let cache = debian.parent().unwrap();
+    let root = cache.join("debian-bookworm-software");
+    let lock = File::create(cache.join("debian-bookworm-software.lock")).unwrap();
+    let _lock = Flock::lock(lock, FlockArg::LockExclusive).unwrap();
+    if root.exists() {
+        return root;
+    }
+    let half_done = cache.join("debian-bookworm-software.new");
+    let _ = fs::remove_dir_all(&half_done);
+    let run = |command: &mut Command| {
+        let done = command.output().unwrap();
+        assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    run(Command::new("cp").arg("-a").arg(&debian).arg(&half_done));
+    let apt = |words: &[&str]| {
+        let mut command = Command::new("chroot");
+        command.arg(&half_done).args(["apt-get", "-qq", "-y", "-o", "APT::Sandbox::User=root"]);
+        command.args(words).env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C");
+        if let Some(proxy) = apt_proxy() {
+            command.env("http_proxy", &proxy).env("https_proxy", proxy);
+        }
+        command
+    };
+    run(&mut apt(&["update"]));
+    let install = ["install", "--download-only", "--no-install-recommends"];
+    run(apt(&install).args(SOFTWARE));
+    let archives = half_done.join("var/cache/apt/archives");
+    for package in fs::read_dir(&archives).unwrap().flatten().map(|entry| entry.path()) {
+        if package.extension().is_some_and(|end| end == "deb") {
+            run(Command::new("dpkg").arg("-x").arg(&package).arg(&half_done));
+            fs::remove_file(package).unwrap();
+        }
+    }
+    run(Command::new("chroot").arg(&half_done).arg("ldconfig"));
+    let mut users = fs::read_to_string(half_done.join("etc/passwd")).unwrap();
+    users.push_str("u:x:1000:1000::/tmp:/bin/sh\n");
+    fs::write(half_done.join("etc/passwd"), users).unwrap();
+    fs::rename(&half_done, &root).unwrap();
+    root
+}
+
 /// The address from which this machine's apt gets Debian's packages.
 fn mirror() -> String {
     let targets = Command::new("apt-get")

@@ -3,14 +3,14 @@
 /// Calls that go straight through while a profile is recorded, and are in every recorded profile.
 ///
 /// A call is in it if ordinary programs make it so often that to look at each would slow them
-/// down, or only in rare moments that a recording may miss (an abort, a signal that interrupts a
-/// sleep), and if to permit it gives nothing that a process has not by existing: its own memory,
+/// down, or only in rare moments that a recording may miss (an abort, a child that has to be
+/// ended, a signal that interrupts a sleep), and if to permit it gives nothing that a process has not by existing: its own memory,
 /// its own descriptors, its own threads and children's ends, files by the permissions of files.
 /// Never `execve`, which must be seen, and nothing whose arguments decide what it is.
 ///
 /// In the order of their use, not of the alphabet: reading and writing, files, memory, waiting,
 /// signals, clocks, identity, start and end.
-pub(crate) const CORE: [&str; 92] = [
+pub(crate) const CORE: [&str; 93] = [
     "read",
     "write",
     "readv",
@@ -72,6 +72,7 @@ pub(crate) const CORE: [&str; 92] = [
     "rt_sigreturn",
     "sigreturn",
     "sigaltstack",
+    "kill",
     "tgkill",
     "restart_syscall",
     "clock_gettime",
