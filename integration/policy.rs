@@ -82,11 +82,11 @@ fn a_policy_that_others_may_write_is_no_policy() {
 #[test]
 fn a_policy_that_is_not_understood_is_refused_with_its_line() {
     let bundle = Bundle::new();
-    let file = policy(&bundle, "level = \"hardened\"\n\n[exception]\nid = 1\n");
+    let file = policy(&bundle, "level = \"hardened\"\n\n[exemption]\nid = 1\n");
 
     let said = under(&file).run(&bundle).failed(1);
 
-    assert!(said.contains("line 3") && said.contains("unknown field `exception`"), "{said}");
+    assert!(said.contains("line 3") && said.contains("unknown field `exemption`"), "{said}");
 }
 
 #[test]
