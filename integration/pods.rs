@@ -341,6 +341,27 @@ fn ids_that_an_engine_gave_are_shared_too() {
     );
 }
 
+#[test]
+fn an_engines_mapping_cannot_have_the_ids_of_another_container() {
+    let victim = Pod::of_kubernetes();
+    let maps = |host: u32| json!([{"containerID": 0, "hostID": host, "size": 1000}]);
+    let thief = |host: u32| {
+        Bundle::new()
+            .set("/linux/namespaces/-", json!({"type": "user"}))
+            .set("/linux/uidMappings", maps(host))
+            .set("/linux/gidMappings", maps(300_000))
+    };
+
+    for host in [base(victim.pid), base(victim.pid) + 65_000] {
+        let said = Runtime::new().run(&thief(host)).failed(3);
+
+        let whose = format!("maps ids that container `{}` has", victim.sandbox.id());
+        assert!(said.contains("rule `ids.own-range`: /linux/uidMappings/0/hostID"), "{said}");
+        assert!(said.contains(&whose), "{said}");
+    }
+    Runtime::new().run(&thief(300_000)).ok();
+}
+
 /// A user namespace that is kept by a mount, as containerd 2 makes one before the sandbox.
 struct Pinned(std::path::PathBuf);
 

@@ -10,6 +10,7 @@ mod events;
 mod exec;
 mod explain;
 mod filter;
+mod given_ids;
 mod group;
 mod group_plan;
 mod hooks;

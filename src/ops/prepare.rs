@@ -8,7 +8,7 @@ use oci_spec::runtime::Spec;
 
 use super::filter::{self, WatchRequest};
 use super::pod::{self, Fellow};
-use super::{Context, OpsError, Result, group_plan, notify};
+use super::{Context, OpsError, Result, given_ids, group_plan, notify};
 use crate::audit::DEFAULT_FILE;
 use crate::cgroup::Hierarchies;
 use crate::host::bundle::Bundle;
@@ -83,6 +83,7 @@ pub(super) fn prepare(
     }
     host.subject = subject(&policy, bundle.path(), id);
     host.systemd = driver == Driver::Systemd;
+    host.taken = given_ids::taken(context, &spec, id);
     let judged = policy::judge(&policy, spec, &host)
         .map_err(|refusals| OpsError::refused(doing, &refusals))?;
     let hierarchies = Hierarchies::open().map_err(|error| OpsError::because(doing, &error))?;

@@ -27,8 +27,7 @@ pub enum Action {
         /// How they are mapped.
         ids: IdMap,
     },
-    /// Goes where that container is, so that the new process is born with its mounts and its
-    /// network: those who see the new process see nothing of the host through it.
+    /// Goes where that container is, so that who sees the new process sees nothing of the host.
     EnterPod,
     /// Makes the control group, limits it, attaches the device rules.
     MakeCgroup {
@@ -46,8 +45,7 @@ pub enum Action {
         at: RootedPath,
         /// What it must be able to carry.
         kind: MountPoint,
-        /// The directory of the host that is meant instead of the root file system: it will be
-        /// bound there.
+        /// The directory of the host that is meant instead: it will be bound there.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         within: Option<HostPath>,
     },

@@ -195,6 +195,24 @@ impl Ranges {
         }
     }
 
+    /// Who has any of `size` ids from `first` on, as far as their state tells: for ids that an
+    /// engine gives a container. Asks about the first few ranges of a longer extent.
+    #[must_use]
+    pub fn owners_within(&self, first: u32, size: u32) -> Vec<Owner> {
+        let start = first - first % Range::LENGTH;
+        let bases = (0..4).map_while(|index| start.checked_add(Range::LENGTH * index));
+        bases
+            .filter_map(Range::from_base)
+            .filter(|range| range.overlaps(u64::from(first), u64::from(size)))
+            .flat_map(|range| match self.read(range) {
+                BlockState::Held(block) if !block.is_deserted(None) => block.into_owners(),
+                BlockState::Held(_) | BlockState::Free | BlockState::Torn | BlockState::Unknown => {
+                    Vec::new()
+                }
+            })
+            .collect()
+    }
+
     /// Counts `owner` among those who have the range, beside `fellow`, who must have it.
     ///
     /// The state directory of `owner` must exist and be locked by the caller.
