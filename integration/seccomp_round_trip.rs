@@ -2,7 +2,7 @@
 //! under its own profile, and is refused what it did not do.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
