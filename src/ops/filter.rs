@@ -1,8 +1,9 @@
 //! The filter of a container, and who answers the calls that it holds up.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::LinuxSeccomp;
+use rustix::fs::FileType;
 
 use super::{OpsError, Result};
 use crate::plan::listener::{Listener, WatchPlan};
@@ -109,6 +110,9 @@ fn watch(
 ) -> Result<Option<WatchPlan>> {
     // What is not allowed was refused, or noted, before.
     let by_annotation = policy.record_file(&judged.spec).ok().flatten().map(PathBuf::from);
+    if let Some(file) = &by_annotation {
+        check_directory(doing, file)?;
+    }
     let profile = wanted.record.clone().or(by_annotation);
     let report = match &wanted.report {
         ReportRequest::ToFile(file) => Some(file),
@@ -131,6 +135,27 @@ fn watch(
         profile: profile.as_ref().map(path).transpose()?,
         report: report.map(path).transpose()?,
     }))
+}
+
+/// Whoever may write the directory of profiles decides what other containers run under.
+fn check_directory(doing: &str, file: &Path) -> Result<()> {
+    let dir = file.parent().unwrap_or(file);
+    let failed = |why: &str| {
+        let what = format!("`record-to` of [seccomp], {}: {why}", dir.display());
+        OpsError::failed(doing, what).fact("undone", "nothing was created")
+    };
+    let stat = rustix::fs::stat(dir).map_err(|error| {
+        failed(&format!("{:?}", crate::sys::Errno::from_raw(error.raw_os_error())))
+            .hint("make the directory, for root alone to write")
+    })?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        return Err(failed("is no directory"));
+    }
+    let ours = stat.st_uid == 0 || stat.st_uid == rustix::process::geteuid().as_raw();
+    if !ours || stat.st_mode & 0o022 != 0 {
+        return Err(failed("others than root may write there").hint("chown root, chmod go-w"));
+    }
+    Ok(())
 }
 
 /// What the compiler is asked for a container of this level.

@@ -8,9 +8,9 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::narrow::Class;
+use super::narrow::{Class, Part};
 use super::trace::{Breadth, Key, Permitted, Trace};
-use crate::seccomp::{Abi, core_set, identify};
+use crate::seccomp::{Abi, core_commands, core_set, identify};
 
 /// `ENOSYS`: what programs take for "not in this kernel".
 const ENOSYS: u16 = 38;
@@ -79,6 +79,16 @@ pub fn generate(trace: &Trace, native: Abi) -> Profile {
         args: Vec::new(),
         comment: CORE_COMMENT.to_owned(),
     }];
+    for (command, name) in core_commands() {
+        let part = Part { arg: 1, mask: u32::MAX, value: *command };
+        rules.push(Rule {
+            names: vec!["ioctl"],
+            action: "SCMP_ACT_ALLOW",
+            errno_ret: None,
+            args: arguments(&[Some(part), None, None]),
+            comment: format!("{name}, of the core set"),
+        });
+    }
     for (key, seen, breadth) in &seen {
         add(&mut rules, key, seen, *breadth);
     }

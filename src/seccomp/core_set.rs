@@ -106,8 +106,26 @@ pub(crate) const CORE: [&str; 93] = [
     "riscv_flush_icache",
 ];
 
+/// Commands of ioctl(2) that belong to the core set, with their names: a C library makes the
+/// first for every file it opens as text, and none does more than ask about a descriptor or
+/// choose how it is read.
+pub(crate) const CORE_COMMANDS: [(u32, &str); 6] = [
+    (0x5401, "TCGETS"),
+    (0x5413, "TIOCGWINSZ"),
+    (0x541b, "FIONREAD"),
+    (0x5421, "FIONBIO"),
+    (0x5450, "FIONCLEX"),
+    (0x5451, "FIOCLEX"),
+];
+
 /// See [`CORE`].
 #[must_use]
 pub fn core_set() -> &'static [&'static str] {
     &CORE
+}
+
+/// See [`CORE_COMMANDS`].
+#[must_use]
+pub fn core_commands() -> &'static [(u32, &'static str)] {
+    &CORE_COMMANDS
 }

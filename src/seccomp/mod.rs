@@ -43,7 +43,7 @@ pub use abi::{Abi, UnknownAbi};
 pub use action::Action;
 pub use baseline::{BaselineRule, SetIdBits, baseline_rule, baseline_rules, check_waivers};
 pub use compare::{AbiDifference, CallDifference, Change, Comparison, Example, NAMELESS, compare};
-pub use core_set::core_set;
+pub use core_set::{core_commands, core_set};
 pub use disassemble::{Line, disassemble, sizes};
 pub use errno::name as errno_name;
 pub use error::{SeccompError, Warning};

@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::abi::Abi;
 use super::action::Action;
 use super::compile::emit;
-use super::core_set::CORE;
+use super::condition::Test;
+use super::core_set::{CORE, CORE_COMMANDS};
 use super::error::SeccompError;
 use super::program::{Program, flag};
-use super::resolve::{Chain, Entry, Resolved, Ruling, resolve};
+use super::resolve::{Arm, Chain, Entry, Resolved, Ruling, resolve};
 use super::table::{by_number, lookup};
 use super::{Baseline, Listener, Request, SetIdBits};
 
@@ -67,8 +68,13 @@ fn hold_up(resolved: &mut Resolved, what: Watch) {
             Watch::Refused => BTreeSet::new(),
             Watch::All => CORE.iter().filter_map(|name| lookup(name)?.number(rules.abi)).collect(),
         };
+        let ioctl = lookup("ioctl").and_then(|row| row.number(rules.abi));
+        let ioctl = ioctl.filter(|_| what == Watch::All);
         for block in &mut rules.blocks {
             for (number, entry) in (block.first..).zip(&mut block.entries) {
+                if Some(number) == ioctl {
+                    with_core_commands(entry, chains);
+                }
                 let through = what == Watch::Refused || core.contains(&number);
                 match entry {
                     Entry::Fixed(ruling) => *ruling = seen(*ruling, through),
@@ -84,9 +90,35 @@ fn hold_up(resolved: &mut Resolved, what: Watch) {
     }
 }
 
+/// Lets the commands of the core set through where nothing but the end of the chain is about
+/// them: what is stricter stays before them.
+fn with_core_commands(entry: &mut Entry, chains: &mut Vec<Chain>) {
+    let mut chain = match *entry {
+        Entry::Fixed(ruling) => Chain { arms: Vec::new(), otherwise: ruling },
+        Entry::Chain(place) => match chains.get(place) {
+            Some(chain) => chain.clone(),
+            None => return,
+        },
+    };
+    if chain.otherwise.action == Action::Allow {
+        let command = |(command, _): &(u32, &str)| Arm {
+            tests: vec![Test::low_equals(1, *command)],
+            ruling: chain.otherwise,
+        };
+        chain.arms.extend(CORE_COMMANDS.iter().map(command));
+        *entry = Entry::Chain(chains.len());
+        chains.push(chain);
+    }
+}
+
+fn is_core_command(arm: &Arm) -> bool {
+    CORE_COMMANDS.iter().any(|(command, _)| arm.tests == [Test::low_equals(1, *command)])
+}
+
 fn seen_chain(chain: Chain, through: bool) -> Chain {
     let mut chain = chain;
     for arm in &mut chain.arms {
+        let through = through || is_core_command(arm);
         arm.ruling = seen(arm.ruling, through);
     }
     chain.otherwise = seen(chain.otherwise, through);

@@ -58,6 +58,24 @@ fn recording_holds_everything_up_but_the_core_set() {
 }
 
 #[test]
+fn commands_of_the_core_set_go_through_unless_something_is_stricter_about_them() {
+    let answers = |request: &Request<'_>| {
+        let watched = watch(request, Watch::All).unwrap().unwrap();
+        [0x5401, 0xffff_ffff_0000_5421, 0x5412, 0x1234]
+            .map(|command| answer(&watched.program, &call(Abi::X86_64, "ioctl", &[0, command])))
+    };
+    let (allow, notify) = (Action::Allow, Action::Notify);
+    assert_eq!(answers(&Request::new(None, Abi::X86_64)), [allow, allow, notify, notify]);
+
+    let profile = profile(
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["ioctl"],
+            "action": "SCMP_ACT_ERRNO", "args": [
+            {"index": 1, "value": 21505, "op": "SCMP_CMP_EQ"}]}]}"#,
+    );
+    assert_eq!(answers(&standing(&profile)), [notify, allow, notify, notify]);
+}
+
+#[test]
 fn the_core_set_names_known_calls_once_and_no_call_that_the_baseline_denies() {
     let mut sorted = CORE.to_vec();
     sorted.sort_unstable();
