@@ -346,6 +346,9 @@ fn refusals_are_told_while_it_runs_and_followed_to_its_end() {
     assert_eq!((&refusal["call"], &refusal["error"]), (&json!("unshare"), &json!("EPERM")));
     assert_eq!((&refusal["count"], &refusal["program"]), (&json!(2), &json!("unshare")));
     assert_eq!(refusal["by"], "baseline rule `namespace.unshare`");
+    let explained = runtime.call(["seccomp", "explain", bundle.id(), "unshare", "mkdir"]).ok();
+    assert!(explained.contains("baseline rule `namespace.unshare`"), "{explained}");
+    assert!(!explained.contains("asks"), "{explained}");
     let mut follow = runtime.command(["seccomp", "log", "--follow", "--json", bundle.id()]);
     let followed = follow.stdout(std::process::Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut input, b"go\n").unwrap();

@@ -4,6 +4,7 @@ mod exec;
 mod life;
 mod pods;
 mod refusals;
+mod seccomp;
 mod storage;
 
 use std::process::{Command, Stdio};

@@ -34,3 +34,26 @@ fn ctr_runs_a_container_by_itself() {
     containerd.ctr(&["tasks", "rm", "four"]).ok();
     containerd.ctr(&["containers", "rm", "four"]).ok();
 }
+
+#[test]
+#[ignore = "drives a real engine"]
+fn a_container_of_containerds_is_recorded_by_annotation() {
+    let Some(containerd) = Containerd::new() else { return };
+    let archive = containerd.place().dir().join("oci.tar");
+    containerd.ctr(&["images", "import", archive.to_str().unwrap()]).ok();
+    let policy = "level = \"hardened\"\n[seccomp]\nrecord-to = \"/etc/casemate\"\n";
+    let line = format!(
+        "mkdir -p $D/policy /etc/casemate && printf '{policy}' > $D/policy/policy.toml && \
+         mount --bind $D/policy /etc/casemate"
+    );
+    containerd.place().shell(&line).ok();
+    let profile = containerd.place().dir().join("policy/web.json");
+
+    let annotation = ["--rm", "--annotation", "org.casemate.seccomp.record=web"];
+    let ran = run(&containerd, &annotation, "recorded", &["sh", "-c", "mkdir /tmp/x; echo done"]);
+
+    assert_eq!(ran.ok(), "done");
+    eventually("its profile", || profile.exists());
+    let text = std::fs::read_to_string(profile).unwrap();
+    assert!(text.contains("once, first by mkdir (/bin/"), "{text}");
+}
