@@ -122,7 +122,7 @@ pub const MEMORY_POLICY_FLAGS: &[&str] =
 
 /// Annotations that may do more than describe, for whoever lets others write them. Under the level
 /// `hardened` each of these is refused unless the policy names it.
-pub const UNSAFE_ANNOTATIONS: &[&str] = &["org.systemd.property."];
+pub const UNSAFE_ANNOTATIONS: &[&str] = &["org.casemate.seccomp.record", "org.systemd.property."];
 
 /// The document.
 #[must_use]

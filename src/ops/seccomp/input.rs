@@ -114,13 +114,6 @@ pub(super) fn of_bundle(doing: &str, bundle: &Path) -> Result<Source> {
     Ok(source)
 }
 
-/// The profile that a container's filter was made from, as its plan keeps it.
-pub(super) fn of_basis(name: String, basis: &Basis) -> Source {
-    let profile = basis.profile.as_deref().cloned();
-    let addresses = Addresses { in_config: true, places: None };
-    Source { addresses, ..Source::new(name, "kept with the container's plan", profile) }
-}
-
 fn bytes(what: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut bounded: Box<dyn Read> = if what.as_os_str() == "-" {
