@@ -26,6 +26,7 @@ pub mod statmount;
 pub mod task;
 pub mod terminal;
 pub mod trace;
+pub mod trial;
 
 pub use nix::errno::Errno;
 

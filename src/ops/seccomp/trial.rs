@@ -1,20 +1,11 @@
-//! Whether this kernel takes a program: a child process loads it, and ends.
+//! Whether this kernel takes a program: a child process loads it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::seccomp::{self, Program, flag};
-use crate::sys::attempt::{self, Ended};
-use crate::sys::{Errno, process, seccomp as kernel};
-
-/// A filter that refuses every way to end makes the child crash; one that asks a listener makes it
-/// wait, for this long.
-const LIMIT: Duration = Duration::from_secs(2);
-
-/// `RLIMIT_CORE`, which C libraries type differently. Reference: `asm-generic/resource.h`.
-const CORE: u32 = 4;
+use crate::sys::{Errno, seccomp as kernel, trial};
 
 /// What became of the trial.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,7 +34,7 @@ impl Trial {
     }
 }
 
-/// Loads a program in a child, which ends at once.
+/// Loads a program in a child.
 pub(super) fn load(program: Option<&Program>) -> Trial {
     let Some(program) = program else { return Trial::NoFilter };
     let lacks = lacks(program);
@@ -57,39 +48,15 @@ pub(super) fn load(program: Option<&Program>) -> Trial {
         .collect();
     // Nobody would answer the child: without a listener, calls that ask for one fail.
     let of_listener = flag::NEW_LISTENER | flag::TSYNC_ESRCH | flag::WAIT_KILLABLE_RECV;
-    let flags = program.flags & !of_listener;
-    let ended = attempt::in_child(LIMIT, &mut || try_in_child(&instructions, flags));
-    match ended {
-        Ok(Ended::Replied(said)) => match said.first() {
-            Some(UNTRIED) => Trial::Untried(rest(&said)),
-            Some(_) => Trial::Refused(rest(&said)),
-            None => Trial::Taken,
-        },
-        Ok(Ended::Killed(_) | Ended::TimedOut) => Trial::Taken,
+    match trial::load(&instructions, program.flags & !of_listener) {
+        Ok(Ok(())) => Trial::Taken,
+        // Privileges could not be given up, or a filter that stands already refuses seccomp(2).
+        Ok(Err(errno @ (Errno::EACCES | Errno::EPERM | Errno::ENOSYS))) => {
+            Trial::Untried(format!("{errno:?}"))
+        }
+        Ok(Err(errno)) => Trial::Refused(format!("{errno:?}")),
         Err(errno) => Trial::Untried(format!("no child process can be made: {errno:?}")),
     }
-}
-
-/// In the child: it says why not, or ends without a word, as the filter lets it.
-fn try_in_child(instructions: &[kernel::Instruction], flags: u32) -> Vec<u8> {
-    // The end may be a crash, which is nobody's to look into.
-    let _ = process::set_limit(CORE, 0, 0);
-    if let Err(errno) = process::forbid_new_privileges() {
-        return format!("u{errno:?}").into_bytes();
-    }
-    match kernel::install(instructions, flags) {
-        Ok(_) => std::process::abort(),
-        // A filter that stands already refuses seccomp(2) itself.
-        Err(errno @ (Errno::EPERM | Errno::ENOSYS)) => format!("u{errno:?}").into_bytes(),
-        Err(errno) => format!("r{errno:?}").into_bytes(),
-    }
-}
-
-/// How a reply begins that says nothing of the program.
-const UNTRIED: &u8 = &b'u';
-
-fn rest(said: &[u8]) -> String {
-    String::from_utf8_lossy(said.get(1..).unwrap_or_default()).into_owned()
 }
 
 /// The actions and flags of the program that the kernel does not have.
