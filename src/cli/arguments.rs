@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use super::global::Global;
 use super::try_out;
@@ -32,14 +32,21 @@ const EXIT_STATUS: &str = "Exit status: 0 done, 1 failed, 2 the arguments make n
 )]
 pub(super) struct Cli {
     #[command(flatten)]
+    pub(super) options: Options,
+
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+/// What stands before the subcommand.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    #[command(flatten)]
     pub(super) global: Global,
 
     /// Print the version, the commit it was built from, and the newest specification it knows
     #[arg(long, short)]
     pub(super) version: bool,
-
-    #[command(subcommand)]
-    pub(super) command: Option<Command>,
 }
 
 /// One for each operation.

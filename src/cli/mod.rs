@@ -24,6 +24,7 @@ mod notes;
 mod output;
 mod pause;
 mod ps;
+mod quick;
 mod report;
 mod run;
 mod seccomp;
@@ -40,8 +41,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use arguments::{Cli, Command};
+use clap::CommandFactory;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
 use log::Log;
 
 use crate::ops::{Context, OpsError};
@@ -67,7 +68,7 @@ pub fn main() -> ExitCode {
     let _ = fd::inherited_count();
     let guarded = fd::cloexec_from(3);
     let words: Vec<OsString> = std::env::args_os().collect();
-    match Cli::try_parse_from(&words) {
+    match quick::parse(&words) {
         Ok(cli) => perform(&cli, guarded),
         Err(error) => explain_usage(&error, &words),
     }
@@ -75,22 +76,22 @@ pub fn main() -> ExitCode {
 
 /// Runs one operation, and reports how it failed.
 fn perform(cli: &Cli, guarded: sys::Result<()>) -> ExitCode {
-    let log = match Log::open(cli.global.log(), cli.global.log_format) {
+    let log = match Log::open(cli.options.global.log(), cli.options.global.log_format) {
         Ok(log) => log,
         Err(error) => return report::failure(&error, &Log::none()),
     };
-    if cli.global.is_verbose() {
+    if cli.options.global.is_verbose() {
         notes::begin(&log);
     }
     tracing::debug!("casemate {}", env!("CARGO_PKG_VERSION"));
     let outcome = match &cli.command {
-        _ if cli.version => version::perform(),
+        _ if cli.options.version => version::perform(),
         None => return usage(&misused("a subcommand is missing"), &log),
         Some(Command::Other(words)) if !absent::is_known(words) => {
             let name = words.first().map(|name| name.to_string_lossy()).unwrap_or_default();
             return usage(&misused(&format!("unrecognized subcommand '{name}'")), &log);
         }
-        Some(command) => dispatch(command, &cli.global.context(), guarded),
+        Some(command) => dispatch(command, &cli.options.global.context(), guarded),
     };
     match outcome {
         Ok(status) => status,

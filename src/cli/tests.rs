@@ -1,9 +1,12 @@
 //! Which command lines are understood, and as what.
 
+use std::ffi::OsString;
+
 use clap::{CommandFactory, Parser};
 
 use super::arguments::{Cli, Command};
 use super::completion::CompletionArgs;
+use super::quick;
 
 fn parse(line: &str) -> Result<Cli, String> {
     let words = ["anything"].into_iter().chain(line.split_whitespace());
@@ -148,5 +151,59 @@ fn a_script_can_be_made_for_every_shell() {
     for shell in ["bash", "zsh", "fish"] {
         let parsed = parse(&format!("completion {shell}")).unwrap();
         assert!(matches!(parsed.command, Some(Command::Completion(CompletionArgs { .. }))));
+    }
+}
+
+/// What both ways to parse a line come to.
+fn both_ways(line: &str) -> (Option<String>, Result<String, String>) {
+    let words: Vec<_> =
+        ["casemate"].into_iter().chain(line.split_whitespace()).map(OsString::from).collect();
+    let quick = quick::quickly(&words).map(|cli| format!("{cli:?}"));
+    (quick, Cli::try_parse_from(&words).map(|cli| format!("{cli:?}")).map_err(|e| e.to_string()))
+}
+
+#[test]
+fn what_is_understood_quickly_is_understood_alike() {
+    for line in [
+        "--root /run/r/k8s.io --log /b/log.json --log-format json --systemd-cgroup create \
+         --bundle /b --pid-file /b/init.pid --no-new-keyring web-1",
+        "--root=/r --log= --debug --criu /c --rootless auto --log-level debug state web-1",
+        "--log-format json --rootless=false start web-1",
+        "create --pidfd-socket /p --preserve-fds 3 web-1",
+        "create web-1 -b /b --console-socket=/c --record /p.json",
+        "run --detach --keep --no-subreaper --bundle /b web-1",
+        "run --seccomp-report=/r -b /b web-1",
+        "kill --all web-1 9",
+        "delete --force web-1",
+        "exec --cwd / -t web-1 sh -c --help",
+        "--root create run web-1",
+        "state run",
+        "kill create TERM",
+    ] {
+        let (quick, slow) = both_ways(line);
+        assert!(quick.is_some() || line.starts_with("--root create"), "{line}");
+        assert_eq!(quick.unwrap_or_else(|| slow.clone().unwrap()), slow.unwrap(), "{line}");
+    }
+}
+
+#[test]
+fn what_is_not_plain_goes_the_long_way() {
+    for line in [
+        "",
+        "list",
+        "create",
+        "create --help",
+        "--help run",
+        "create --nosuch web-1",
+        "create web-1 web-2",
+        "frobnicate create",
+        "explain run",
+        "seccomp compile run",
+        "help run",
+        "--log-format xml state a",
+        "state --root /r a",
+    ] {
+        let (quick, _) = both_ways(line);
+        assert_eq!(quick, None, "{line}");
     }
 }
