@@ -70,6 +70,22 @@ fn without_a_document_it_is_as_init_but_for_the_options() {
 }
 
 #[test]
+fn a_document_may_come_through_a_pipe_and_leave_out_who_runs() {
+    let runtime = Runtime::new();
+    let bundle = Bundle::new().set("/process/user", json!({"uid": 5, "gid": 6}));
+    let bundle = started(&runtime, bundle.set("/process/env/-", json!("A=of the bundle")));
+    let document = json!({"cwd": "/", "args": ["/bin/sh", "-c", "/bin/id -u; echo $A"]});
+    let inner = runtime.command(words(&bundle, &["--process", "/dev/stdin"], &[]));
+    let mut command = std::process::Command::new("sh");
+    let line = format!("echo '{document}' | \"$0\" \"$@\"");
+    command.args(["-c", &line]).arg(inner.get_program()).args(inner.get_args());
+
+    let said = runtime.finish(command).ok();
+
+    assert_eq!(said, "5\n\n", "the variables of a document are its own");
+}
+
+#[test]
 fn the_bundle_is_not_read_again() {
     let runtime = Runtime::new();
     let bundle = started(&runtime, Bundle::new().set("/process/env/-", json!("A=before")));

@@ -86,6 +86,11 @@ fn what_the_document_asks_for_and_is_not_done_is_refused_by_name() {
     assert!(said.contains("process.json: line 1, column 1"), "{said}");
     let said = exec(&runtime, &bundle, &["--process", "/nowhere"], &[]).failed(255);
     assert!(said.contains("cannot read `/nowhere`"), "{said}");
+    let pipe = bundle.dir().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+    let _kept = fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    let said = exec(&runtime, &bundle, &["--process", pipe.to_str().unwrap()], &[]).failed(255);
+    assert!(said.contains("timed out"), "{said}");
     let said = exec(&runtime, &bundle, &["--process", "/dev/zero"], &[]).failed(255);
     assert!(said.contains("is a device, not a regular file"), "{said}");
 }

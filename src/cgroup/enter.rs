@@ -62,7 +62,7 @@ impl Cgroup {
         let why = match hierarchies.facts().v1.get(name) {
             Some(mount) if self.v1.iter().any(|group| group.mount == *mount) => return Ok(()),
             Some(_) => "the container has no limit in that hierarchy, and is not in it",
-            None => "unknown controller: this host has no such hierarchy of cgroup v1",
+            None => "unknown controller on this host: it has no such hierarchy of cgroup v1",
         };
         Err(CgroupError::Below { group: group.to_string(), why })
     }

@@ -1,13 +1,15 @@
 //! Opens a bundle and reads its `config.json`, and the process file of `exec`.
 //!
-//! Only regular files of bounded size are read, so that neither a FIFO nor a device nor a file of
-//! terabytes can hold a command up. What the bytes mean is [`crate::spec`]'s to say.
+//! Only regular files of bounded size are read, so that neither a device nor a file of terabytes
+//! can hold a command up; a process file may be a pipe that ends in time. What the bytes mean is [`crate::spec`]'s to say.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, open, openat, readlink};
 
 use crate::sys::Errno;
@@ -114,12 +116,54 @@ impl Bundle {
     }
 }
 
-/// Reads the file that `exec --process` names. The caller chose the name: links are followed.
+/// Reads the file that `exec --process` names. The caller chose the name: links are followed, and
+/// it may be a pipe, such as a shell's `<(command)`.
 ///
 /// # Errors
-/// Those of [`BundleError`] that are about a file.
+/// Those of [`BundleError`] that are about a file; a pipe must end within 10 seconds.
 pub fn read_process(path: &Path) -> Result<Vec<u8>, BundleError> {
-    read(open_document(CWD, path, OFlags::empty()), path)
+    let opened = open_document(CWD, path, OFlags::empty());
+    let is_pipe = opened
+        .as_ref()
+        .ok()
+        .and_then(|fd| fstat(fd).ok())
+        .is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
+    match opened {
+        Ok(pipe) if is_pipe => read_pipe(&pipe)
+            .map_err(|source| BundleError::Read { path: path.into(), source })?
+            .ok_or_else(|| BundleError::TooLarge { path: path.into() }),
+        opened => read(opened, path),
+    }
+}
+
+/// How long a pipe may take to its end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Reads a pipe to its end; `None` if that is more than [`MAX_DOCUMENT_BYTES`].
+fn read_pipe(pipe: &OwnedFd) -> io::Result<Option<Vec<u8>>> {
+    let deadline = Instant::now() + PATIENCE;
+    let most = usize::try_from(MAX_DOCUMENT_BYTES).unwrap_or(usize::MAX);
+    let (mut bytes, mut part) = (Vec::new(), [0; 4096]);
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).map_err(|_| io::ErrorKind::TimedOut)?;
+        let mut events = [PollFd::new(pipe, PollFlags::IN)];
+        match rustix::event::poll(&mut events, Some(&timeout)) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        }
+        match rustix::io::read(pipe, &mut part) {
+            Ok(0) => return Ok(Some(bytes)),
+            Ok(count) => bytes.extend_from_slice(part.get(..count).unwrap_or_default()),
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if bytes.len() > most {
+            return Ok(None);
+        }
+    }
 }
 
 fn read_at(dir: BorrowedFd<'_>, name: &str, path: &Path) -> Result<Vec<u8>, BundleError> {

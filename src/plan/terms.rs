@@ -246,7 +246,7 @@ impl GroupBelow {
         };
         let parts: Vec<_> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
         if parts.contains(&"..") {
-            return Err("`..` would lead out of the container's own group");
+            return Err("bad sub cgroup path: `..` would lead out of the container's own group");
         }
         if path.contains('\0') {
             return Err("holds a NUL");

@@ -23,10 +23,11 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use oci_spec::runtime::{Capability, LinuxResources, Process, Spec};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 pub use check::{Violation, check, check_process};
 pub use pointer::Pointer;
@@ -224,6 +225,28 @@ pub fn parse(bytes: &[u8]) -> Result<Config, SpecErrors> {
 /// As [`parse`].
 pub fn parse_process(bytes: &[u8]) -> Result<Document<Process>, SpecErrors> {
     parse_as(bytes, &properties::PROCESS)
+}
+
+/// The same document where it need not say who runs the process: `false` if it does not. The
+/// specification has it say so, but who enters a container does not begin from nothing.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_entering(bytes: &[u8]) -> Result<(Document<Process>, bool), SpecErrors> {
+    let names_user = match serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(bytes) {
+        Ok(members) => members.contains_key("user"),
+        // What is wrong with it is said below.
+        Err(_) => true,
+    };
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    match text.split_once('{').filter(|_| !names_user) {
+        Some((before, rest)) => {
+            let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
+            let whole = format!("{before}{{\"user\":{{\"uid\":0,\"gid\":0}}{comma}{rest}");
+            parse_process(whole.as_bytes()).map(|document| (document, false))
+        }
+        None => parse_process(bytes).map(|document| (document, true)),
+    }
 }
 
 /// Reads the document that `update --resources` names: `/linux/resources` of a config.json.

@@ -298,6 +298,31 @@ fn a_process_document_has_addresses_of_its_own() {
 }
 
 #[test]
+fn who_enters_need_not_say_who_it_is() {
+    let (document, names_user) = parse_entering(br#" {"cwd":"/","args":["sh"]}"#).unwrap();
+    assert!(!names_user);
+    assert_eq!(document.value().args().as_deref().unwrap(), ["sh"]);
+
+    let (document, names_user) =
+        parse_entering(br#"{"cwd":"/","user":{"uid":7,"gid":8}}"#).unwrap();
+    assert!(names_user);
+    assert_eq!(document.value().user().uid(), 7);
+
+    for (text, why) in [
+        ("{}", "/cwd: missing"),
+        (r#"{"cwd":"/","cwd":"/"}"#, "/cwd"),
+        (r#"{"cwd":"/","user":null}"#, "/user"),
+        (r#"[{"cwd":"/"}]"#, ""),
+        ("", ""),
+    ] {
+        assert!(
+            parse_entering(text.as_bytes()).unwrap_err().to_string().starts_with(why),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn a_resources_document_is_read_alone() {
     let resources = parse_resources(br#"{"pids":{"limit":5},"new":1}"#).unwrap();
 

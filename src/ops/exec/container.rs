@@ -66,7 +66,7 @@ impl Container {
             let errors = errors.into_iter().map(|error| format!("{}: {error}", path.display()));
             listed(doing, errors)
         };
-        let document = spec::parse_process(&bytes)
+        let (document, names_user) = spec::parse_entering(&bytes)
             .map_err(|errors| said(errors.iter().map(ToString::to_string).collect()))?;
         let mut faults: Vec<_> = document.not_applied().iter().map(ToString::to_string).collect();
         // The specification has unknown properties ignored; a level that promises something
@@ -74,7 +74,14 @@ impl Container {
         if self.plan.level != Level::Audit.as_str() {
             faults.extend(document.unknown().iter().map(ToString::to_string));
         }
-        if faults.is_empty() { Ok(document.into_value()) } else { Err(said(faults)) }
+        if !faults.is_empty() {
+            return Err(said(faults));
+        }
+        let mut process = document.into_value();
+        if let Some(defaults) = self.plan.exec.as_ref().filter(|_| !names_user) {
+            process.set_user(defaults.process.user().clone());
+        }
+        Ok(process)
     }
 
     /// Lets other commands work on it.

@@ -69,9 +69,6 @@ pub(super) fn merge(asked: &ExecAsked, defaults: &ExecDefaults) -> Process {
 /// A document, with init's properties where it has none that would leave the process with less
 /// held back than init.
 fn complete(mut document: Process, init: &Process) -> Process {
-    if document.env().is_none() {
-        document.set_env(init.env().clone());
-    }
     if document.user().umask().is_none() {
         document.user_mut().set_umask(init.user().umask());
     }
