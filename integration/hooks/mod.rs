@@ -2,6 +2,7 @@
 //! container whose hooks fail.
 
 mod failures;
+mod gpu;
 mod inside;
 mod points;
 mod trust;

@@ -125,7 +125,7 @@ fn perform(init: &mut Init<'_>, id: StepId, action: &Action) -> Result<()> {
             crate::sys::seccomp::install(&init.plan.filter, init.plan.filter_flags).map(drop)
         }
         Action::Execute => io::execute(init),
-        Action::RunHook { .. } => hook::inside::run(init, id),
+        Action::RunHook(_) => hook::inside::run(init, id),
         Action::TakeIds
         | Action::JoinPod { .. }
         | Action::EnterPod
@@ -145,6 +145,8 @@ fn perform(init: &mut Init<'_>, id: StepId, action: &Action) -> Result<()> {
         | Action::FetchMount { .. }
         | Action::EnterMounts
         | Action::AttachRoot { .. }
+        | Action::CoverRootfs
+        | Action::Seal { .. }
         | Action::Attach { .. }
         | Action::MoveNetDevice { .. }
         | Action::MakeDevice { .. }

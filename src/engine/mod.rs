@@ -165,7 +165,7 @@ impl LaunchError {
             hint: hint(&step.action, cause.errno),
             detail: cause.detail,
             origin: step.origin.clone(),
-            hooks_begun: matches!(step.action, Action::RunHook { .. }),
+            hooks_begun: matches!(step.action, Action::RunHook(_)),
         }))
     }
 
@@ -173,7 +173,7 @@ impl LaunchError {
     /// said.
     fn reported(plan: &LaunchPlan, failure: wire::Failure, said: &str) -> Self {
         let Some(step) = plan.step(failure.step) else { return Self::Conversation(failure.errno) };
-        let cause = if let Action::RunHook { hook } = &step.action {
+        let cause = if let Action::RunHook(hook) = &step.action {
             if failure.errno == Errno::ETIMEDOUT {
                 hook::timed_out(hook, said)
             } else {
@@ -190,7 +190,7 @@ impl LaunchError {
     /// One of the image's hooks ended, and not well.
     fn hook_ended(plan: &LaunchPlan, id: StepId, ended: process::Ended, said: &str) -> Self {
         let Some(step) = plan.step(id) else { return Self::Gone };
-        let Action::RunHook { hook } = &step.action else { return Self::Gone };
+        let Action::RunHook(hook) = &step.action else { return Self::Gone };
         match hook::judge(hook, ended, said) {
             Ok(()) => Self::Gone,
             Err(cause) => Self::step(id, step, cause),

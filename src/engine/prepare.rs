@@ -103,7 +103,7 @@ impl InnerHook<'_> {
 fn inner_hooks<'plan>(steps: &[(StepId, &'plan Action)]) -> Vec<InnerHook<'plan>> {
     let texts = |texts: &'plan [Text]| StringArray::new(texts.iter().map(Text::as_c_str));
     let hooks = steps.iter().filter_map(|(id, action)| {
-        let Action::RunHook { hook } = action else { return None };
+        let Action::RunHook(hook) = action else { return None };
         Some(InnerHook {
             id: *id,
             path: hook.path.as_c_str(),

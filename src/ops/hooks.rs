@@ -18,7 +18,7 @@ pub(super) fn state(record: &Record) -> HookState<'_> {
 
 /// Whether a plan has hooks on this track.
 pub(super) fn any(plan: &LaunchPlan, track: Track) -> bool {
-    let is_hook = |action: &Action| matches!(action, Action::RunHook { .. });
+    let is_hook = |action: &Action| matches!(action, Action::RunHook(_));
     plan.track(track).any(|(_, step)| is_hook(&step.action))
 }
 

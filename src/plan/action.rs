@@ -126,17 +126,20 @@ pub enum Action {
     },
     /// Enters the mount namespace of the new process.
     EnterMounts,
+    /// Puts memory over the root, for hooks to write to: the image stays as it is.
+    CoverRootfs,
+    /// Makes read-only what hooks could write to.
+    Seal {
+        /// Where it is mounted, inside the root.
+        at: RootedPath,
+    },
     /// Attaches the new root over the old one.
     AttachRoot {
-        /// Where hooks expect it on the host's tree; the top of that without hooks.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        over: Option<HostPath>,
+        /// Where on the host's tree: the top, or where hooks expect it.
+        over: HostPath,
     },
     /// Runs a program of the host, or of the image, that the bundle names.
-    RunHook {
-        /// Which, and how.
-        hook: Box<Hook>,
-    },
+    RunHook(Box<Hook>),
     /// Attaches a mount inside the new root.
     Attach {
         /// Which mount.
@@ -207,8 +210,7 @@ pub enum Action {
     Pivot,
     /// Returns to the namespaces of the caller.
     ComeHome,
-    /// Opens the first process of a container that exists, and makes sure that it is the one
-    /// that was recorded.
+    /// Opens the first process of a container, and makes sure that it is the recorded one.
     OpenInit,
     /// Opens the control group of a container that exists.
     OpenGroup {
@@ -225,8 +227,7 @@ pub enum Action {
         /// Their kinds.
         kinds: Vec<Namespace>,
     },
-    /// Makes this process's arguments unreadable while the new process is born: until that
-    /// becomes its program, everyone who sees it can read what it was copied from.
+    /// Makes this process's arguments unreadable while a copy of it is born, for all to see.
     CoverArguments,
     /// Makes a pseudo-terminal in a container that exists.
     OpenTerminal {
@@ -366,8 +367,7 @@ pub enum Action {
     },
     /// Sets `no_new_privs`.
     ForbidNewPrivileges,
-    /// Changes into the working directory before the user changes, who may not be let in, as
-    /// other runtimes do. That it cannot be entered yet is no failure.
+    /// Tries to change into the working directory before the user changes, as others do.
     ApproachDirectory {
         /// Where, inside the root.
         to: Text,

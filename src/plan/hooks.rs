@@ -104,6 +104,13 @@ impl std::fmt::Display for Hook {
     }
 }
 
+/// Whether a hook may make files in the container's root: to mount onto them, as those for GPUs
+/// do. All but Docker's, which sets a network up; every container of Docker's has it.
+pub(super) fn makes_files(asked: &Asked) -> bool {
+    let name = asked.args().as_ref().and_then(|arguments| arguments.first());
+    name.is_none_or(|name| name != "libnetwork-setkey")
+}
+
 /// The hooks of one point, in their order, each with its address.
 pub(super) fn of_stage(
     hooks: &Hooks,

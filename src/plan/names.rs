@@ -31,8 +31,10 @@ impl Action {
             Self::BuildMount { .. } => "mount.build",
             Self::FetchMount { .. } => "mount.fetch",
             Self::EnterMounts => "ns.enter-mounts",
+            Self::CoverRootfs => "rootfs.cover",
+            Self::Seal { .. } => "mount.seal",
             Self::AttachRoot { .. } => "rootfs.attach",
-            Self::RunHook { .. } => "hook.run",
+            Self::RunHook(_) => "hook.run",
             Self::Attach { .. } => "mount.attach",
             Self::SetAppArmor { .. } => "label.set-apparmor",
             Self::SetSelinux { .. } => "label.set-selinux",
@@ -120,10 +122,8 @@ impl Action {
             | Self::MakeDirectory { at }
             | Self::Mask { at, .. }
             | Self::MakeReadonly { at } => at.to_string(),
-            Self::AttachRoot { over } => {
-                over.as_ref().map_or_else(String::new, |over| format!("at {over}"))
-            }
-            Self::RunHook { hook } => format!("{hook} {}", hook.path),
+            Self::AttachRoot { over } => format!("at {over}"),
+            Self::RunHook(hook) => format!("{hook} {}", hook.path),
             Self::OpenNamespace { kind, path } => format!("{} at {path}", kind.word()),
             Self::Spawn { namespaces }
             | Self::NewNamespaces { kinds: namespaces }
@@ -142,6 +142,7 @@ impl Action {
                     }
                 }
             }
+            Self::Seal { at } => at.to_string(),
             Self::CopyRootfs { attributes } | Self::ShiftRootfs { attributes } => flags(attributes),
             Self::AssembleRootfs { overlay, attributes } => {
                 format!("overlay of {} layers, {}", overlay.layers.len(), flags(attributes))
@@ -192,6 +193,7 @@ impl Action {
                 format!("{} instructions", program.instructions.len())
             }
             Self::TakeIds
+            | Self::CoverRootfs
             | Self::EnterPod
             | Self::CheckProgram
             | Self::OpenInit

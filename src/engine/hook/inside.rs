@@ -76,7 +76,7 @@ pub(in crate::engine) fn become_hook(
         // Gates are between init and its starter.
         let of_init = matches!(
             action,
-            Action::RunHook { .. } | Action::Execute | Action::Open { .. } | Action::Await { .. }
+            Action::RunHook(_) | Action::Execute | Action::Open { .. } | Action::Await { .. }
         );
         if of_init {
             continue;

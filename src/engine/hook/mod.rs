@@ -52,7 +52,7 @@ pub fn run_each(
 
 fn hooks(plan: &LaunchPlan, track: Track) -> impl Iterator<Item = (StepId, &Step, &Hook)> {
     plan.track(track).filter_map(|(id, step)| {
-        let Action::RunHook { hook } = &step.action else { return None };
+        let Action::RunHook(hook) = &step.action else { return None };
         Some((id, step, &**hook))
     })
 }

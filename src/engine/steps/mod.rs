@@ -2,6 +2,7 @@
 
 pub(super) mod attach;
 pub(super) mod copy_up;
+pub(super) mod cover;
 pub(super) mod dev;
 pub(super) mod io;
 pub(super) mod label;

@@ -38,12 +38,11 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    pub(super) fn attach_root(&mut self, over: Option<&HostPath>) -> Result<(), Cause> {
-        let over = over.map_or(c"/", HostPath::as_c_str);
+    pub(super) fn attach_root(&mut self, over: &HostPath) -> Result<(), Cause> {
         // The path was followed when it was judged: a link that stands there now is a race.
         let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::PATH | OFlags::DIRECTORY;
-        let place = fd::open_resolved(rustix::fs::CWD, over, flags, resolve)?;
+        let place = fd::open_resolved(rustix::fs::CWD, over.as_c_str(), flags, resolve)?;
         Ok(mount::attach(self.root()?, place.as_fd())?)
     }
 

@@ -215,8 +215,10 @@ impl<'plan> Supervisor<'plan> {
             }
             Action::FetchMount { slot } => self.fetch(*slot),
             Action::EnterMounts => self.enter_mounts(),
-            Action::AttachRoot { over } => self.attach_root(over.as_ref()),
-            Action::RunHook { hook } => self.run_hook(hook),
+            Action::CoverRootfs => self.cover_root(),
+            Action::Seal { at } => self.seal(at),
+            Action::AttachRoot { over } => self.attach_root(over),
+            Action::RunHook(hook) => self.run_hook(hook),
             Action::Attach { slot, at, place } => self.attach(*slot, at, *place),
             Action::MoveNetDevice { host, inside } => self.move_net_device(host, inside),
             Action::MakeDevice { node, on_disk } => self.make_device(node, *on_disk),

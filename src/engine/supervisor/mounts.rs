@@ -6,6 +6,7 @@ use rustix::fs::OFlags;
 
 use super::{Supervisor, open_path};
 use crate::engine::cause::{Cause, Ids};
+use crate::engine::steps::cover::Cover;
 use crate::engine::steps::mount::{self as mounts, Surroundings};
 use crate::engine::steps::overlay::Layers;
 use crate::engine::steps::shift::Parts;
@@ -14,6 +15,8 @@ use crate::plan::Slot;
 use crate::plan::action::{Overlay, Place};
 use crate::plan::mount::{BindIds, BindMapping, DeviceNode, Filesystem, FsOption, MountAttributes};
 use crate::plan::text::RootedPath;
+use crate::sys::flags::mount_attr;
+use crate::sys::mount::{self, Attributes};
 use crate::sys::{Errno, fd};
 
 impl Supervisor<'_> {
@@ -54,6 +57,30 @@ impl Supervisor<'_> {
         parts.give(tree.as_fd(), attributes, &self.ids())?;
         self.root = Some(tree);
         Ok(())
+    }
+
+    pub(super) fn cover_root(&mut self) -> Result<(), Cause> {
+        let root = self.root.take().ok_or(Errno::EBADF)?;
+        let cover = Cover::new(root.as_fd())?;
+        let tree = match cover.assemble() {
+            // An older kernel, as above.
+            Err(cause) if cause.errno == Some(Errno::EINVAL) => {
+                self.enter_mounts()?;
+                let top = open_path(c"/", OFlags::PATH | OFlags::DIRECTORY)?;
+                let tree = cover.assemble_attached(top.as_fd());
+                self.come_home()?;
+                tree?
+            }
+            other => other?,
+        };
+        self.root = Some(tree);
+        Ok(())
+    }
+
+    pub(super) fn seal(&self, at: &RootedPath) -> Result<(), Cause> {
+        let place = fd::open_in_root(self.root()?, at.as_c_str(), OFlags::PATH)?;
+        let sealed = Attributes { set: mount_attr::RDONLY, ..Attributes::default() };
+        Ok(mount::set_attributes(place.as_fd(), false, &sealed)?)
     }
 
     pub(super) fn build_mount(

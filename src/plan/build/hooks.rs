@@ -1,5 +1,7 @@
 //! Where in the order hooks stand.
 
+use oci_spec::runtime::Hook;
+
 use super::Builder;
 use crate::plan::action::{Action, Track};
 use crate::plan::hooks::{self, Stage};
@@ -8,9 +10,18 @@ impl Builder<'_> {
     /// Whether a hook is run before the container has its root: then the root is attached where
     /// the bundle has it, and hooks find it there.
     pub(super) fn has_early_hooks(&self) -> bool {
+        self.early_hooks().next().is_some()
+    }
+
+    /// Whether one of them may make files in the root: then it is sealed after them.
+    pub(super) fn have_files_made(&self) -> bool {
+        self.early_hooks().any(hooks::makes_files)
+    }
+
+    fn early_hooks(&self) -> impl Iterator<Item = &Hook> {
         let early = [Stage::Prestart, Stage::CreateRuntime, Stage::CreateContainer];
         let hooks = self.spec.hooks().as_ref();
-        hooks.is_some_and(|hooks| early.into_iter().any(|stage| !stage.of(hooks).is_empty()))
+        hooks.into_iter().flat_map(move |hooks| early.into_iter().flat_map(|it| it.of(hooks)))
     }
 
     /// The hooks of these points, one after the other.
@@ -18,7 +29,7 @@ impl Builder<'_> {
         let Some(given) = self.spec.hooks().as_ref() else { return };
         for stage in stages {
             for (hook, pointer) in hooks::of_stage(given, *stage, &mut self.errors) {
-                self.asked(track, Action::RunHook { hook: Box::new(hook) }, &pointer);
+                self.asked(track, Action::RunHook(Box::new(hook)), &pointer);
             }
         }
     }

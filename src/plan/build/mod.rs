@@ -8,6 +8,7 @@ mod hooks;
 mod ids;
 mod init;
 mod prepare;
+mod root;
 mod scratch;
 mod supervise;
 
@@ -105,6 +106,8 @@ struct Builder<'a> {
     mounts: Vec<Wanted>,
     /// The option that labels what is made for the container.
     label: Option<FsOption>,
+    /// Mounts that are to be made read-only once hooks have been run, and who asks for that.
+    sealed: Vec<(RootedPath, Origin)>,
     steps: Vec<Step>,
     errors: Vec<PlanError>,
     next_slot: u16,
@@ -128,6 +131,7 @@ impl<'a> Builder<'a> {
             joined,
             mounts: Vec::new(),
             label: None,
+            sealed: Vec::new(),
             steps: Vec::with_capacity(128),
             errors: Vec::new(),
             next_slot: 1,
@@ -224,11 +228,25 @@ impl<'a> Builder<'a> {
             }
         }
         mounts::dev::make_room(&mut wanted);
+        if self.have_files_made() {
+            self.seal_dev(&mut wanted);
+        }
         if self.inputs.notify {
             wanted.extend(notify::mount());
         }
         self.label = label;
         wanted
+    }
+
+    /// Hooks make nodes in `/dev`, too: it is read-only after them.
+    fn seal_dev(&mut self, wanted: &mut [Wanted]) {
+        let is_dev = |mount: &&mut Wanted| matches!(mount.filesystem, Filesystem::Dev(_));
+        for mount in wanted.iter_mut().filter(is_dev) {
+            if mount.attributes.set & mount_attr::RDONLY != 0 {
+                mount.attributes.set &= !mount_attr::RDONLY;
+                self.sealed.push((mount.at.clone(), self.origin(&mount.pointer)));
+            }
+        }
     }
 
     fn build(mut self) -> Result<LaunchPlan, Vec<PlanError>> {

@@ -1,12 +1,12 @@
 //! What the supervisor does beside init: everything that is mounted.
 
+use super::Builder;
 use super::ids::UserNamespace;
 use super::init::OwnMounts;
-use super::{Builder, plain};
 use crate::plan::action::{Action, Gate, Limit, Namespace, Place, Slot, Track};
-use crate::plan::facts::{FoundNamespace, NamespaceFacts, RootfsKind};
+use crate::plan::facts::{FoundNamespace, NamespaceFacts};
 use crate::plan::hooks::Stage;
-use crate::plan::mount::{Filesystem, MountAttributes};
+use crate::plan::mount::Filesystem;
 use crate::plan::mounts::Wanted;
 use crate::plan::mounts::ground::{self, Ground};
 use crate::plan::text::{RootedPath, Text};
@@ -62,7 +62,7 @@ impl Builder<'_> {
         }
         let done = "ids are mapped, and what it built was fetched";
         self.builtin(track, Action::Open { gate: Gate::IdMaps }, done);
-        self.root_tree();
+        let sealed = self.root_tree();
         let attached = self.build_mounts(own);
         let net = self.net_sysctls();
         if !net.is_empty() {
@@ -70,8 +70,7 @@ impl Builder<'_> {
         }
         self.builtin(track, Action::EnterMounts, "to attach what was built");
         let hooked = self.has_early_hooks();
-        let over = hooked.then(|| self.inputs.facts.rootfs.path.clone());
-        self.builtin(track, Action::AttachRoot { over }, "the new root");
+        self.attach_root(hooked);
         let (late, early): (Vec<_>, Vec<_>) = attached.into_iter().partition(|mount| mount.late);
         early.into_iter().for_each(|mount| self.attach(mount));
         self.devices(Track::Supervisor);
@@ -110,18 +109,12 @@ impl Builder<'_> {
             let stages = [Stage::Prestart, Stage::CreateRuntime, Stage::CreateContainer];
             self.hooks(track, &stages);
             self.builtin(track, Action::EnterMounts, "hooks have seen the host's files");
+            for (at, origin) in sealed.into_iter().chain(std::mem::take(&mut self.sealed)) {
+                self.push(track, Action::Seal { at }, origin);
+            }
             self.pivot();
             self.propagate_root();
             self.builtin(track, Action::ComeHome, "the rest is done outside");
-        }
-    }
-
-    /// After the pivot: the kernel refuses one onto a mount that is shared.
-    fn propagate_root(&mut self) {
-        let [_, propagation] = self.root_propagation();
-        if propagation != 0 {
-            let action = Action::SetRootPropagation { propagation };
-            self.asked(Track::Supervisor, action, "/linux/rootfsPropagation");
         }
     }
 
@@ -148,53 +141,6 @@ impl Builder<'_> {
         if let Some(asked) = self.process.scheduler() {
             let scheduler = task::scheduler(asked);
             self.asked(track, Action::SetScheduler { scheduler }, "/process/scheduler");
-        }
-    }
-
-    fn root_tree(&mut self) {
-        let readonly = self.spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly);
-        let mut set = if readonly == Some(true) { mount_attr::RDONLY } else { 0 };
-        if self.hardened() {
-            set |= mount_attr::NOSUID | mount_attr::NODEV;
-        }
-        let mapped = self.mapped;
-        let [propagation, _] = self.root_propagation();
-        let attributes = MountAttributes { propagation, mapped, ..plain(set) };
-        let facts = self.inputs.facts;
-        let action = match &facts.rootfs.kind {
-            RootfsKind::Overlay(overlay) if mapped => {
-                Action::AssembleRootfs { overlay: overlay.clone(), attributes }
-            }
-            RootfsKind::Unmappable(why) if mapped => {
-                let note = format!(
-                    "/root/path: {why}: its files are given to the container's ids one by one"
-                );
-                self.inputs.notes.push(note);
-                Action::ShiftRootfs { attributes }
-            }
-            RootfsKind::Overlay(_) | RootfsKind::Unmappable(_) | RootfsKind::Mappable => {
-                Action::CopyRootfs { attributes }
-            }
-        };
-        self.asked(Track::Supervisor, action, "/root/readonly");
-    }
-
-    /// How the root takes and passes mounts on: while it is copied, and once it is the root. A
-    /// root that is shared with its copy would take what is mounted inside to the host.
-    fn root_propagation(&self) -> [u64; 2] {
-        let linux = self.spec.linux().as_ref();
-        let asked = linux.and_then(|linux| linux.rootfs_propagation().as_deref());
-        let (word, deep) = match asked.unwrap_or_default() {
-            word @ ("rprivate" | "rslave" | "rshared" | "runbindable") => {
-                (word.get(1..).unwrap_or_default(), mount_attr::MS_REC)
-            }
-            word => (word, 0),
-        };
-        match word {
-            "slave" => [mount_attr::MS_SLAVE, 0],
-            "shared" => [mount_attr::MS_SLAVE, mount_attr::MS_SHARED | deep],
-            "unbindable" => [mount_attr::MS_PRIVATE, mount_attr::MS_UNBINDABLE | deep],
-            _ => [mount_attr::MS_PRIVATE, 0],
         }
     }
 

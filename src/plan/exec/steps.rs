@@ -92,7 +92,9 @@ fn fate(action: &Action) -> Fate {
         | Action::FetchMount { .. }
         | Action::EnterMounts
         | Action::AttachRoot { .. }
-        | Action::RunHook { .. }
+        | Action::CoverRootfs
+        | Action::Seal { .. }
+        | Action::RunHook(_)
         | Action::Attach { .. }
         | Action::EnterNetworkAndIpc
         | Action::KeepSysctl
