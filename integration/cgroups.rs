@@ -4,7 +4,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use casemate::cgroup::{Cgroup, Claimant, Hierarchies, remove_planned};
 use casemate::plan::cgroup::{
@@ -125,7 +125,10 @@ fn a_runtime_killed_at_any_moment_leaves_a_group_that_can_be_removed() {
     for round in 0..20 {
         let name = unique(&format!("victim{round}"));
         let mut child = again(&mut Command::new("env"), &test, &name);
-        std::thread::sleep(Duration::from_micros(15_000 + 1_370 * round));
+        // From the first creation on, at another moment each time.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while trace(&name, &hierarchies).is_empty() && Instant::now() < deadline {}
+        std::thread::sleep(Duration::from_micros(137 * round));
         child.kill().unwrap();
         child.wait().unwrap();
         left += trace(&name, &hierarchies).len();

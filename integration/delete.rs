@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{Bundle, Runtime, Snapshot, patience, v2_group};
 
 fn sleeping() -> Bundle {
-    Bundle::new().args(["/bin/sleep", "60"])
+    Bundle::new().args(["/bin/sleep", "600"])
 }
 
 fn started(runtime: &Runtime, bundle: &Bundle) {
@@ -173,13 +173,18 @@ fn a_dead_init_that_nobody_has_reaped_goes() {
 fn a_container_whose_runtime_was_killed_at_any_moment_goes() {
     let runtime = Runtime::new();
     let mut left = 0;
+    let whole = {
+        let (bundle, begun) = (sleeping(), Instant::now());
+        runtime.create(&bundle).ok();
+        begun.elapsed()
+    };
     for round in 0..24 {
         let bundle = sleeping();
         let before = Snapshot::take(&runtime, &[bundle.id()]);
         let dir = bundle.dir().to_str().unwrap();
         let mut command = runtime.command(["create", "--bundle", dir, bundle.id()]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_micros(1500 * round));
+        std::thread::sleep(whole * round / 24);
         let _ = child.kill();
         child.wait().unwrap();
         left += usize::from(runtime.root().join(bundle.id()).exists());

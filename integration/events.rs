@@ -41,7 +41,7 @@ fn stats_are_one_line_in_the_form_that_engines_parse() {
     let runtime = Runtime::new();
     let bundle = Bundle::new()
         .set("/linux/resources/pids/limit", json!(55))
-        .shell("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exec sleep 60");
+        .shell("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exec sleep 600");
     started(&runtime, &bundle);
     std::thread::sleep(Duration::from_millis(300));
 
@@ -75,7 +75,7 @@ fn memory_is_counted_where_it_is_limited() {
     let runtime = Runtime::new();
     let bundle = Bundle::new()
         .set("/linux/resources/memory", json!({"limit": 33_554_432}))
-        .args(["/bin/sleep", "60"]);
+        .args(["/bin/sleep", "600"]);
     started(&runtime, &bundle);
 
     let said = runtime.call(["events", "--stats", bundle.id()]).ok();
@@ -91,7 +91,7 @@ fn memory_is_counted_where_it_is_limited() {
 #[test]
 fn stats_come_at_intervals_until_the_container_has_ended() {
     let runtime = Runtime::new();
-    let bundle = Bundle::new().args(["/bin/sleep", "60"]);
+    let bundle = Bundle::new().args(["/bin/sleep", "600"]);
     started(&runtime, &bundle);
     let (mut child, mut out) = listen(&runtime, &bundle, "100ms");
 
@@ -122,7 +122,7 @@ fn running_out_of_memory_is_told_as_it_happens() {
         .set("/linux/resources/memory", json!({"limit": 16 << 20, "swap": 16 << 20}))
         .shell(
             "while [ ! -e /volume/go ]; do sleep 0.02; done; \
-             dd if=/dev/zero of=/dev/null bs=48M count=1; exec sleep 60",
+             dd if=/dev/zero of=/dev/null bs=48M count=1; exec sleep 600",
         );
     started(&runtime, &bundle);
     let (mut child, mut out) = listen(&runtime, &bundle, "50ms");

@@ -58,7 +58,7 @@ fn a_paused_container_does_nothing_until_it_is_resumed() {
 #[test]
 fn pausing_and_resuming_are_for_those_that_are_not_yet() {
     let runtime = Runtime::new();
-    let bundle = Bundle::new().args(["/bin/sleep", "60"]);
+    let bundle = Bundle::new().args(["/bin/sleep", "600"]);
     started(&runtime, &bundle);
 
     let said = runtime.call(["resume", bundle.id()]).failed(1);
@@ -80,7 +80,7 @@ fn pausing_and_resuming_are_for_those_that_are_not_yet() {
 #[test]
 fn a_created_container_can_be_paused_and_is_not_started_then() {
     let runtime = Runtime::new();
-    let bundle = Bundle::new().args(["/bin/sleep", "60"]);
+    let bundle = Bundle::new().args(["/bin/sleep", "600"]);
     runtime.create(&bundle).ok();
     runtime.call(["pause", bundle.id()]).ok();
 
@@ -96,7 +96,7 @@ fn a_created_container_can_be_paused_and_is_not_started_then() {
 #[test]
 fn a_paused_container_can_be_killed_but_not_deleted() {
     let runtime = Runtime::new();
-    let bundle = Bundle::new().args(["/bin/sleep", "60"]);
+    let bundle = Bundle::new().args(["/bin/sleep", "600"]);
     let before = Snapshot::take(&runtime, &[bundle.id()]);
     started(&runtime, &bundle);
     runtime.call(["pause", bundle.id()]).ok();
@@ -129,12 +129,24 @@ fn a_signal_reaches_a_paused_container_when_it_goes_on() {
     assert_eq!(count(&bundle), 77);
 }
 
+/// Whether the host has the program whose table is shown; says so if not.
+fn has_ps() -> bool {
+    let has = ["/bin/ps", "/usr/bin/ps"].iter().any(|path| std::path::Path::new(path).exists());
+    if !has {
+        println!("skipped, because there is no `ps` here");
+    }
+    has
+}
+
 fn pids(runtime: &Runtime, id: &str) -> Vec<i64> {
     serde_json::from_str(&runtime.call(["ps", "--format", "json", id]).ok()).unwrap()
 }
 
 #[test]
 fn ps_lists_every_process_of_the_container_and_none_of_others() {
+    if !has_ps() {
+        return;
+    }
     let runtime = Runtime::new();
     let bundle = Bundle::new().shell("sleep 60 & sleep 61 & wait");
     started(&runtime, &bundle);
@@ -163,6 +175,9 @@ fn ps_lists_every_process_of_the_container_and_none_of_others() {
 
 #[test]
 fn ps_of_a_stopped_container_is_empty() {
+    if !has_ps() {
+        return;
+    }
     let runtime = Runtime::new();
     let bundle = Bundle::new();
     started(&runtime, &bundle);

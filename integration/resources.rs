@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Bundle, Runtime, has_controller, v2_group};
+use crate::support::{Bundle, Runtime, has_controller, patience, v2_group};
 
 const MIB: u64 = 1 << 20;
 
@@ -96,7 +96,7 @@ fn a_fork_bomb_stops_at_its_limit() {
     let bundle = Bundle::new()
         .set("/linux/resources/pids/limit", json!(20))
         // Each shell goes on until it cannot fork; what it has started stays.
-        .shell("b() { b & sleep 60 & b; }; (b); (b); exec sleep 60");
+        .shell("b() { b & sleep 60 & b; }; (b); (b); exec sleep 600");
     started(&runtime, &bundle);
 
     let mut most = 0;
@@ -365,12 +365,12 @@ fn groups_that_a_container_made_are_limited_with_it_and_go_with_it() {
     let (_dir, runtime) = audit();
     let runtime = runtime.with_private_cgroup2();
     let bundle = dividing().shell(
-        "cd /sys/fs/cgroup && mkdir -p a/b/c && echo 0 > a/b/c/cgroup.procs && exec sleep 60",
+        "cd /sys/fs/cgroup && mkdir -p a/b/c && echo 0 > a/b/c/cgroup.procs && exec sleep 600",
     );
     let before = crate::support::Snapshot::take(&runtime, &[bundle.id()]);
     started(&runtime, &bundle);
     let pid = runtime.state(&bundle)["pid"].as_i64().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + patience(Duration::from_secs(10));
     while !v2_group(pid).ends_with("a/b/c") {
         assert!(Instant::now() < deadline, "{}", v2_group(pid).display());
     }

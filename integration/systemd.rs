@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::{
-    Bundle, Runtime, Snapshot, group_value, has_controller, unique_tag, v2_group,
+    Bundle, Runtime, Snapshot, group_value, has_controller, patience, unique_tag, v2_group,
 };
 
 /// Whether there is a systemd to talk to; says so if not.
@@ -28,7 +28,7 @@ fn runtime() -> Runtime {
 /// A bundle whose group is a scope of a slice of its own. Limits are asked for only where this
 /// host has their controllers.
 fn sleeping() -> Bundle {
-    let bundle = Bundle::new().args(["/bin/sleep", "60"]);
+    let bundle = Bundle::new().args(["/bin/sleep", "600"]);
     let path = format!("{}:box:{}", slice(&bundle), bundle.id());
     let bundle = bundle.set("/linux/cgroupsPath", json!(path));
     if has_controller("pids") { bundle } else { bundle.unset("/linux/resources/pids") }
@@ -64,7 +64,7 @@ fn is_loaded(unit: &str) -> bool {
 
 #[track_caller]
 fn wait_until_gone(unit: &str) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + patience(Duration::from_secs(10));
     while is_loaded(unit) {
         assert!(Instant::now() < deadline, "{unit} is still there");
         std::thread::sleep(Duration::from_millis(20));
@@ -294,13 +294,18 @@ fn a_runtime_killed_at_any_moment_leaves_a_scope_that_can_be_removed() {
     }
     let runtime = runtime();
     let mut left = 0;
+    let whole = {
+        let (bundle, begun) = (sleeping(), Instant::now());
+        runtime.create(&bundle).ok();
+        begun.elapsed()
+    };
     for round in 0..16 {
         let bundle = sleeping();
         let before = Snapshot::take(&runtime, &[bundle.id()]);
         let dir = bundle.dir().to_str().unwrap();
         let mut command = runtime.command(["create", "--bundle", dir, bundle.id()]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_micros(2_500 * round));
+        std::thread::sleep(whole * round / 16);
         let _ = child.kill();
         child.wait().unwrap();
         left += usize::from(runtime.root().join(bundle.id()).exists());

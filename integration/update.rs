@@ -61,7 +61,8 @@ fn a_raised_limit_lets_through_what_was_killed_before() {
         .shell(script);
     started(&runtime, &bundle);
     let attempt = |name: &str| {
-        let deadline = std::time::Instant::now() + patience(std::time::Duration::from_secs(10));
+        let deadline =
+            std::time::Instant::now() + patience(patience(std::time::Duration::from_secs(10)));
         fs::write(volume.join(name).with_extension("try"), "").unwrap();
         loop {
             match fs::read_to_string(volume.join(name).with_extension("did")) {
@@ -89,7 +90,7 @@ fn limits_come_by_standard_input_too_and_the_change_is_recorded() {
     }
     let runtime = Runtime::new();
     let bundle = Bundle::new()
-        .args(["/bin/sleep", "60"])
+        .args(["/bin/sleep", "600"])
         .set("/linux/resources/memory", json!({"limit": 33_554_432}));
     started(&runtime, &bundle);
 
@@ -119,7 +120,7 @@ fn what_an_update_does_not_name_is_as_the_last_one_left_it() {
     }
     let runtime = Runtime::new();
     let bundle = Bundle::new()
-        .args(["/bin/sleep", "60"])
+        .args(["/bin/sleep", "600"])
         .set("/linux/resources/cpu", json!({"quota": 50_000, "period": 100_000}));
     started(&runtime, &bundle);
     let bandwidth = || {
@@ -142,7 +143,7 @@ fn no_update_takes_the_limit_of_processes_away_but_under_audit() {
         return;
     }
     let runtime = Runtime::new();
-    let bundle = Bundle::new().args(["/bin/sleep", "60"]);
+    let bundle = Bundle::new().args(["/bin/sleep", "600"]);
     started(&runtime, &bundle);
 
     runtime.call(["update", "--pids-limit", "-1", bundle.id()]).ok();
@@ -153,7 +154,7 @@ fn no_update_takes_the_limit_of_processes_away_but_under_audit() {
     assert_eq!(group_value(&runtime, &bundle, PIDS).as_deref(), Some("77"));
 
     let (_dir, runtime) = audit();
-    let bundle = Bundle::new().args(["/bin/sleep", "60"]);
+    let bundle = Bundle::new().args(["/bin/sleep", "600"]);
     started(&runtime, &bundle);
     runtime.call(["update", "--pids-limit", "-1", bundle.id()]).ok();
     assert_eq!(group_value(&runtime, &bundle, PIDS).as_deref(), Some("max"));
@@ -168,7 +169,7 @@ fn an_update_that_fails_changes_nothing() {
     }
     let runtime = Runtime::new();
     let bundle = Bundle::new()
-        .args(["/bin/sleep", "60"])
+        .args(["/bin/sleep", "600"])
         .set("/linux/resources/memory", json!({"limit": 33_554_432}));
     started(&runtime, &bundle);
 
@@ -186,7 +187,7 @@ fn an_update_that_fails_changes_nothing() {
 #[test]
 fn what_makes_no_sense_is_refused_by_name_before_anything_changes() {
     let runtime = Runtime::new();
-    let bundle = Bundle::new().args(["/bin/sleep", "60"]);
+    let bundle = Bundle::new().args(["/bin/sleep", "600"]);
     started(&runtime, &bundle);
     for (document, words) in [
         (json!({"memory": {"limt": 5}}), "`/memory/limt` is not known"),
@@ -209,7 +210,7 @@ fn what_makes_no_sense_is_refused_by_name_before_anything_changes() {
 #[test]
 fn a_paused_container_is_updated_and_stays_paused_and_a_stopped_one_is_not() {
     let runtime = Runtime::new();
-    let bundle = Bundle::new().args(["/bin/sleep", "60"]);
+    let bundle = Bundle::new().args(["/bin/sleep", "600"]);
     started(&runtime, &bundle);
     runtime.call(["pause", bundle.id()]).ok();
 
@@ -234,7 +235,7 @@ fn a_limit_below_what_is_in_use_is_rejected_if_asked() {
     }
     let runtime = Runtime::new();
     let bundle = Bundle::new()
-        .args(["/bin/sleep", "60"])
+        .args(["/bin/sleep", "600"])
         .set("/linux/resources/memory", json!({"limit": 33_554_432}));
     started(&runtime, &bundle);
 

@@ -136,13 +136,26 @@ pub fn remove_planned(
     claimant: &Claimant,
     hierarchies: &Hierarchies,
 ) -> std::result::Result<(), CgroupError> {
-    let path = path.resolve(&claimant.id).map_err(|source| CgroupError::Path { source })?;
+    let place = path.resolve(&claimant.id).map_err(|source| CgroupError::Path { source })?;
+    if let CgroupPath::Scope(_) = path
+        && !is_populated(&hierarchies.v2, &place)
+    {
+        // Begun and never marked; one with processes in it may be somebody else's.
+        scoped::stop_at(&place);
+    }
+    let path = place;
     remove_if_marked(&hierarchies.v2, &path, claimant)?;
     for mount in hierarchies.v1_mounts() {
         let what = CgroupError::system("open v1", path.as_str());
         remove_if_marked(&open_v1(mount).map_err(what)?, &path, claimant)?;
     }
     Ok(())
+}
+
+fn is_populated(root: &Directory, path: &RelativePath) -> bool {
+    let group = root.open(path.as_str());
+    let events = group.and_then(|group| group.read("cgroup.events")).unwrap_or_default();
+    events.lines().any(|line| line == "populated 1")
 }
 
 /// Removes every group that bears this container's mark, wherever it is: when nothing is left
@@ -203,6 +216,8 @@ fn remove_if_marked(
             return Err(timeout(path.as_str(), "populated"));
         }
     }
+    // systemd may not notice that the last process is gone, if the directory goes at once.
+    scoped::stop_at(path);
     if mark.made {
         return remove_tree(root, path).map_err(what());
     }

@@ -101,6 +101,15 @@ pub(super) fn stop(unit: &systemd::SavedUnit) {
     }
 }
 
+/// Stops the scope at a path, if it is one: for a container of which nothing else is known.
+pub(super) fn stop_at(path: &RelativePath) {
+    let (_, name) = path.split_leaf();
+    if name.ends_with(".scope") && systemd::is_running() {
+        let user = !rustix::process::geteuid().is_root();
+        stop(&systemd::SavedUnit { name: name.to_owned(), user });
+    }
+}
+
 /// Marks a directory that systemd made for this container.
 fn take_over(
     leaf: Directory,

@@ -33,7 +33,7 @@ pub fn ps_table(context: &Context, id: &str, arguments: &[OsString]) -> Result<S
         command.arg(EVERYTHING);
     }
     let ran = command.args(arguments).stdin(Stdio::null()).output().map_err(|error| {
-        let number = error.raw_os_error().map(crate::sys::Errno::from_raw);
+        let number = crate::sys::Errno::from_raw(error.raw_os_error().unwrap_or_default());
         OpsError::failed(doing.as_str(), format!("run the host's `ps`: {number:?}"))
             .hint("install procps, or use `--format json`")
     })?;
