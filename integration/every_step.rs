@@ -65,7 +65,7 @@ fn full_as_written() -> Bundle {
         .mount("/inside", "bind", inside.to_str().unwrap(), &["rbind"])
         .set("/linux/devices", json!([{"type": "c", "path": node, "major": 1, "minor": 3}]))
         .set("/linux/rootfsPropagation", json!("rshared"))
-        .set("/process/scheduler", json!({"policy": "SCHED_BATCH", "nice": 3}))
+        .set("/process/scheduler", json!({"policy": "SCHED_OTHER", "nice": -1}))
 }
 
 #[test]

@@ -65,6 +65,8 @@ mod probes;
 #[cfg(test)]
 mod process_properties;
 #[cfg(test)]
+mod resctrl;
+#[cfg(test)]
 mod resources;
 #[cfg(test)]
 mod rootfs;

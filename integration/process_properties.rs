@@ -17,13 +17,15 @@ fn asked(program: &str, args: &[&str], pid: i64) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Where control groups of version 1 ration real time, a container has none unless it is given
+/// some, and what is left to give depends on everyone else.
+fn without_rations(runtime: Runtime) -> Runtime {
+    runtime.with_private_cgroup2()
+}
+
 fn scheduled(runtime: &Runtime, scheduler: &Value) -> String {
-    let mut bundle = sleeper().set("/process/scheduler", scheduler.clone());
-    let is_real_time = scheduler["priority"].as_i64().is_some_and(|priority| priority > 0);
-    if is_real_time && std::path::Path::new("/sys/fs/cgroup/cpu/cpu.rt_runtime_us").exists() {
-        // A cpu group of version 1 has no time for real-time tasks until it is given some.
-        bundle = bundle.set("/linux/resources/cpu/realtimeRuntime", json!(10_000));
-    }
+    let bundle =
+        sleeper().set("/process/scheduler", scheduler.clone()).unset("/linux/resources/pids");
     asked("chrt", &["-p"], runtime.started(&bundle))
 }
 
@@ -38,9 +40,8 @@ fn refused(at: &str, value: Value, rule: &str) -> String {
 // rows: process.scheduler.policy, process.scheduler.priority, process.scheduler.flags
 #[test]
 fn a_real_time_policy_is_set_where_the_host_is_given_away() {
-    for runtime in
-        [Runtime::audit(), Runtime::under("level = \"hardened\"\nhost.realtime = true\n")]
-    {
+    let allowed = Runtime::under("level = \"hardened\"\nhost.realtime = true\n");
+    for runtime in [Runtime::audit(), allowed].map(without_rations) {
         for (policy, priority) in [("SCHED_FIFO", 7), ("SCHED_RR", 8)] {
             let flags = json!(["SCHED_FLAG_RESET_ON_FORK"]);
             let said = scheduled(
@@ -62,7 +63,7 @@ fn a_deadline_is_set() {
         "period": 30_000_000, "flags": ["SCHED_FLAG_RECLAIM", "SCHED_FLAG_DL_OVERRUN"],
     });
 
-    let said = scheduled(&Runtime::audit(), &scheduler);
+    let said = scheduled(&without_rations(Runtime::audit()), &scheduler);
 
     assert!(said.contains("SCHED_DEADLINE"), "{said}");
     assert!(said.contains("1000000/20000000/30000000"), "{said}");

@@ -148,6 +148,8 @@ fn perform(init: &mut Init<'_>, id: StepId, action: &Action) -> Result<()> {
         | Action::CoverRootfs
         | Action::Seal { .. }
         | Action::Attach { .. }
+        | Action::MakeResctrl { .. }
+        | Action::JoinResctrl { .. }
         | Action::MoveNetDevice { .. }
         | Action::MakeDevice { .. }
         | Action::SetRootPropagation { .. }

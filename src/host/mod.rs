@@ -8,5 +8,6 @@ pub mod mountinfo;
 pub mod namespaces;
 pub mod policy_file;
 pub mod probe;
+pub mod resctrl;
 pub mod rootfs;
 pub mod sources;

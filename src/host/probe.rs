@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use oci_spec::runtime::{Linux, PosixRlimit, Spec};
 
 use super::bundle::Bundle;
-use super::{lsm, namespaces, rootfs};
+use super::{lsm, namespaces, resctrl, rootfs};
 use crate::plan::exec::ExecFacts;
 use crate::plan::facts::{KernelFacts, LimitFacts, LsmFacts};
 use crate::plan::names::LIMIT_NAMES;
@@ -182,6 +182,11 @@ pub fn kernel_facts(spec: &Spec, bundle: &Bundle) -> Result<KernelFacts, ProbeEr
         },
         initial_user_namespace,
         lsm: if names_labels(spec) { lsm::facts() } else { LsmFacts::default() },
+        resctrl: spec
+            .linux()
+            .as_ref()
+            .and_then(|linux| linux.intel_rdt().as_ref())
+            .and_then(|_| resctrl::root()),
     })
 }
 

@@ -337,10 +337,20 @@ fn first_record(prepared: &Prepared, entry: &Entry) -> Record {
         range: None,
         shares_pids: prepared.joined.iter().any(|(kind, _)| *kind == Namespace::Pid),
         has_poststop: hooks::any(&prepared.plan, Track::AfterEnd),
+        resctrl: resctrl(&prepared.plan, entry.id().as_str()),
         phase: Phase::Creating,
         watcher: None,
         limits: None,
     }
+}
+
+/// Directories of resctrl that the plan makes for this container alone.
+fn resctrl(plan: &LaunchPlan, id: &str) -> Vec<PathBuf> {
+    let makes = plan.steps.iter().find_map(|step| {
+        let Action::MakeResctrl { resctrl } = &step.action else { return None };
+        Some(resctrl)
+    });
+    makes.map_or_else(Vec::new, |resctrl| engine::resctrl::directories(resctrl, id))
 }
 
 /// A failed launch, with who asked for the step and what became of the rest.

@@ -10,6 +10,7 @@ use crate::audit::EventKind;
 use crate::cgroup::{
     Claimant, Hierarchies, SavedCgroup, remove_marked, remove_planned, remove_saved,
 };
+use crate::engine;
 use crate::plan::cgroup::CgroupPath;
 use crate::store::ranges::Ranges;
 use crate::store::{Entry, Phase, Record, Status, StoreError};
@@ -120,6 +121,7 @@ pub(super) fn remove_resources(doing: &str, entry: &Entry, record: Option<&Recor
         Some(saved) => remove_saved(&saved, &hierarchies).map_err(|error| failed(&error))?,
         None => remove_half_made(doing, entry, &hierarchies)?,
     }
+    engine::resctrl::remove(record.map_or(&[], |record| record.resctrl.as_slice()));
     let owner = entry.owner().map_err(|error| super::stored(doing, &error))?;
     let range = record.and_then(|record| record.range);
     let is_complete = record.is_some_and(|record| record.phase == Phase::Created);

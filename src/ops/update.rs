@@ -7,6 +7,7 @@
 use oci_spec::runtime::LinuxResources;
 
 use super::{Context, OpsError, Result, group, record};
+use crate::engine;
 use crate::plan::cgroup::{Amendment, CgroupPlan, check_enforceable};
 use crate::plan::{Action, LaunchPlan};
 use crate::policy::{self, JudgedUpdate, Level};
@@ -22,6 +23,25 @@ pub struct UpdateRequest {
     pub resources: LinuxResources,
     /// Schemata of a resctrl group.
     pub schemata: Vec<String>,
+}
+
+/// Writes lines into the schemata of the container's own group in resctrl.
+fn update_schemata(doing: &str, entry: &Entry, request: &UpdateRequest) -> Result<()> {
+    let plan = entry.read_plan().ok().and_then(|bytes| LaunchPlan::from_json(&bytes).ok());
+    let mut steps = plan.iter().flat_map(|plan| &plan.steps);
+    let group = steps.find_map(|step| {
+        let Action::MakeResctrl { resctrl } = &step.action else { return None };
+        Some(resctrl)
+    });
+    let Some(group) = group else {
+        return Err(OpsError::failed(
+            doing,
+            "updating a non-existent Intel RDT configuration is not supported",
+        )
+        .hint("give the container /linux/intelRdt when it is created"));
+    };
+    engine::resctrl::update(group, entry.id().as_str(), &request.schemata)
+        .map_err(|what| OpsError::failed(doing, format!("resctrl: {what}")))
 }
 
 /// Reads the document of `update --resources`.
@@ -51,11 +71,7 @@ pub fn update(context: &Context, request: &UpdateRequest) -> Result<()> {
     let mut record = entry.read_state().map_err(|error| super::stored(&doing, &error))?;
     let mut group = group::open_alive(&doing, &record, entry.status(Some(&record)))?;
     if !request.schemata.is_empty() {
-        return Err(OpsError::failed(
-            doing,
-            "updating a non-existent Intel RDT configuration is not supported",
-        )
-        .hint("give the container /linux/intelRdt when it is created"));
+        update_schemata(&doing, &entry, request)?;
     }
     let level = Level::parse(&record.level);
     let judged = policy::judge_update(level, request.resources.clone())

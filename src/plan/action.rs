@@ -7,6 +7,7 @@ use super::cpus::CpuSet;
 use super::hooks::Hook;
 use super::listener::Listener;
 use super::mount::{DeviceNode, Filesystem, FsOption, MountAttributes};
+use super::resctrl::Resctrl;
 use super::task::{IoPriority, MemoryPolicy, Scheduler};
 pub use super::terms::{
     CapabilitySets, ClockOffset, ClockOffsets, Gate, GroupBelow, IdMap, IdMapping, Limit,
@@ -33,6 +34,16 @@ pub enum Action {
     MakeCgroup {
         /// Its path, settings and device rules.
         cgroup: Box<CgroupPlan>,
+    },
+    /// Makes the container's group in resctrl, and gives it its schemata.
+    MakeResctrl {
+        /// Which group, and what it gets.
+        resctrl: Box<Resctrl>,
+    },
+    /// Puts the new process into its group in resctrl.
+    JoinResctrl {
+        /// Which group.
+        resctrl: Box<Resctrl>,
     },
     /// Opens the root file system as the engine prepared it.
     OpenRootfs {

@@ -22,6 +22,8 @@ pub struct KernelFacts {
     pub initial_user_namespace: bool,
     /// Which security modules are switched on, if the bundle asks for any.
     pub lsm: LsmFacts,
+    /// Where resctrl is mounted, if the bundle asks for it.
+    pub resctrl: Option<HostPath>,
 }
 
 /// Which security modules the kernel has switched on.

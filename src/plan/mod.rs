@@ -20,6 +20,7 @@ mod mounts;
 pub mod names;
 pub mod notify;
 mod process;
+pub mod resctrl;
 pub mod task;
 mod terms;
 pub mod text;

@@ -36,6 +36,8 @@ impl Action {
             Self::AttachRoot { .. } => "rootfs.attach",
             Self::RunHook(_) => "hook.run",
             Self::Attach { .. } => "mount.attach",
+            Self::MakeResctrl { .. } => "resctrl.make",
+            Self::JoinResctrl { .. } => "resctrl.join",
             Self::SetAppArmor { .. } => "label.set-apparmor",
             Self::SetSelinux { .. } => "label.set-selinux",
             Self::LabelKeys { .. } => "label.set-keys",
@@ -109,6 +111,9 @@ impl Action {
                 }
             },
             Self::OpenRootfs { path } => path.to_string(),
+            Self::MakeResctrl { resctrl } | Self::JoinResctrl { resctrl } => {
+                format!("{}/{}", resctrl.root, resctrl.group.name("ID"))
+            }
             Self::SetAppArmor { profile } => profile.to_string(),
             Self::SetSelinux { label } | Self::LabelKeys { label } => label.to_string(),
             Self::MoveNetDevice { host, inside } if host == inside => host.to_string(),

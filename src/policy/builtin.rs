@@ -303,6 +303,12 @@ pub const CONTROLS: &[Control] = &[
         value: Refuse,
         reason: "a profile is a file of the host, and a recorded container is watched: the administrator allows both",
     },
+    Control {
+        id: RuleId("task.no-resctrl"),
+        line: 183,
+        value: Refuse,
+        reason: "the processor has a handful of these groups, and a share of a cache is taken from others",
+    },
 ];
 
 #[cfg(test)]

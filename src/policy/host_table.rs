@@ -9,6 +9,8 @@ pub struct HostTable {
     /// Whether a container may run before everyone else: real-time scheduling and real-time input
     /// and output, and a nice value below zero.
     pub realtime: bool,
+    /// Whether a container may have shares of processor caches and memory bandwidth.
+    pub resctrl: bool,
     /// Names of network devices that a container may be given. A last `*` stands for anything.
     pub net_devices: Vec<String>,
 }

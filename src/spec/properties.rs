@@ -195,7 +195,7 @@ const LINUX: Shape = Shape::Object(&[
     applied("netDevices", NET_DEVICES),
     scalar("cgroupsPath"),
     applied("resources", RESOURCES),
-    not_applied("intelRdt", INTEL_RDT, "casemate joins no resctrl group yet"),
+    applied("intelRdt", INTEL_RDT),
     applied("memoryPolicy", MEMORY_POLICY),
     applied("sysctl", Shape::Map(&Shape::Scalar)),
     applied("seccomp", SECCOMP),
@@ -222,13 +222,15 @@ const DEVICE: Shape = Shape::Object(&[
 
 const NET_DEVICES: Shape = Shape::Map(&Shape::Object(&[scalar("name")]));
 
+const INSTEAD: &str = "casemate has `enableMonitoring`, which the specification put in its place";
+
 const INTEL_RDT: Shape = Shape::Object(&[
     scalar("closID"),
     scalars("schemata"),
     scalar("l3CacheSchema"),
     scalar("memBwSchema"),
-    scalar("enableCMT"),
-    scalar("enableMBM"),
+    not_applied("enableCMT", Shape::Scalar, INSTEAD),
+    not_applied("enableMBM", Shape::Scalar, INSTEAD),
     scalar("enableMonitoring"),
 ]);
 

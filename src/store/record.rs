@@ -51,6 +51,9 @@ pub struct Record {
     /// Whether hooks are to be run once it is gone: they stand in the plan.
     #[serde(default, skip_serializing_if = "is_false")]
     pub has_poststop: bool,
+    /// Directories of resctrl that go with it, innermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resctrl: Vec<PathBuf>,
     /// How far its creation came.
     pub phase: Phase,
     /// The process that answers what its filter holds up, if one of ours does.

@@ -28,6 +28,7 @@ pub(super) fn salvage(bytes: &[u8], id: &ContainerId) -> Option<Record> {
         range: field(record, "range"),
         shares_pids: field(record, "shares_pids").unwrap_or_default(),
         has_poststop: field(record, "has_poststop").unwrap_or_default(),
+        resctrl: field(record, "resctrl").unwrap_or_default(),
         phase: Phase::Creating,
         watcher: field(record, "watcher"),
         limits: None,

@@ -58,6 +58,7 @@ fn record(name: &str) -> Record {
         range: ranges::Range::from_base(524_288),
         shares_pids: false,
         has_poststop: true,
+        resctrl: Vec::new(),
         phase: Phase::Created,
         watcher: None,
         limits: None,

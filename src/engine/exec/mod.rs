@@ -18,6 +18,8 @@ use crate::store::ProcessId;
 /// What an `exec` needs beyond its plan.
 #[derive(Debug)]
 pub struct ExecRequest<'a> {
+    /// The container's id.
+    pub id: &'a str,
     /// The container's first process.
     pub init: ProcessId,
     /// The container's control group.

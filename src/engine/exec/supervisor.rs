@@ -9,7 +9,7 @@ use crate::cgroup::Entrance;
 use crate::engine::cause::{Cause, Ids};
 use crate::engine::home::Home;
 use crate::engine::prepare::{self, Conversation, InitPlan, Kept, StartGate};
-use crate::engine::steps::task as scheduling;
+use crate::engine::steps::{resctrl, task as scheduling};
 use crate::engine::terminal::Terminal;
 use crate::engine::wire::{self, Message};
 use crate::engine::{LaunchError, chain, spawn};
@@ -94,6 +94,10 @@ impl<'plan> Supervisor<'plan> {
             Action::OpenTerminal { size, owner } => self.open_terminal(*size, *owner),
             Action::Spawn { .. } => self.spawn(),
             Action::ComeHome => Ok(self.come_home()?),
+            Action::JoinResctrl { resctrl } => {
+                let pid = self.child()?.pid;
+                resctrl::join(resctrl, self.request.id, pid, &mut Vec::new())
+            }
             Action::JoinGroups => {
                 let group = self.group.as_ref().ok_or(Errno::EBADF)?;
                 group.join_v1(self.child()?.pid).map_err(|error| Cause::said(chain(&error)))

@@ -13,6 +13,7 @@ pub(super) mod namespace;
 pub(super) mod netdev;
 pub(super) mod overlay;
 pub(super) mod privileges;
+pub(super) mod resctrl;
 pub(super) mod rootfs;
 pub(super) mod shift;
 pub(super) mod task;

@@ -24,6 +24,11 @@ pub(in crate::engine) struct Made {
 }
 
 impl Made {
+    /// A directory.
+    pub(in crate::engine) fn directory(parent: OwnedFd, name: CString) -> Self {
+        Self { parent, name, directory: true }
+    }
+
     /// An entry that is no directory.
     pub(in crate::engine) fn file(parent: OwnedFd, name: CString) -> Self {
         Self { parent, name, directory: false }

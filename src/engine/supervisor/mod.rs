@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use super::cause::{Cause, Ids};
 use super::home::Home;
 use super::steps::mount_point::Made;
-use super::steps::{attach, netdev, rootfs, task as scheduling};
+use super::steps::{attach, netdev, resctrl, rootfs, task as scheduling};
 use super::wire::{self, Message};
 use super::{LaunchError, Launched, Request};
 use crate::cgroup::Cgroup;
@@ -220,6 +220,13 @@ impl<'plan> Supervisor<'plan> {
             Action::AttachRoot { over } => self.attach_root(over),
             Action::RunHook(hook) => self.run_hook(hook),
             Action::Attach { slot, at, place } => self.attach(*slot, at, *place),
+            Action::MakeResctrl { resctrl } => {
+                resctrl::make(resctrl, self.request.id, &mut self.made)
+            }
+            Action::JoinResctrl { resctrl } => {
+                let pid = self.child()?.pid;
+                resctrl::join(resctrl, self.request.id, pid, &mut self.made)
+            }
             Action::MoveNetDevice { host, inside } => self.move_net_device(host, inside),
             Action::MakeDevice { node, on_disk } => self.make_device(node, *on_disk),
             Action::SetRootPropagation { propagation } => {

@@ -181,6 +181,7 @@ fn enter(
     };
     let (console, relay) = terminal::console(doing, wanted)?;
     let launch = exec::ExecRequest {
+        id: container.record.id.as_str(),
         init: container.init,
         cgroup: &container.cgroup,
         hierarchies: &container.hierarchies,

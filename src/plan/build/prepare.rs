@@ -7,6 +7,7 @@ use crate::plan::facts::FoundNamespace;
 use crate::plan::mount::Filesystem;
 use crate::plan::mounts;
 use crate::plan::mounts::ground::{self, Ground, below};
+use crate::plan::resctrl::{self, Resctrl};
 use crate::plan::text::RootedPath;
 use crate::policy::Ids;
 
@@ -22,6 +23,10 @@ impl Builder<'_> {
         }
         let cgroup = Box::new(self.inputs.cgroup.clone());
         self.asked(track, Action::MakeCgroup { cgroup }, "/linux/cgroupsPath");
+        let resctrl = self.resctrl();
+        if let Some(resctrl) = resctrl.clone() {
+            self.asked(track, Action::MakeResctrl { resctrl }, "/linux/intelRdt");
+        }
         let path = self.inputs.facts.rootfs.path.clone();
         self.asked(track, Action::OpenRootfs { path }, "/root/path");
         self.mount_points();
@@ -63,9 +68,24 @@ impl Builder<'_> {
         if hides {
             self.builtin(Track::Supervisor, Action::ComeHome, "what is built is of the host");
         }
+        if let Some(resctrl) = resctrl {
+            let join = Action::JoinResctrl { resctrl };
+            self.asked(Track::Supervisor, join, "/linux/intelRdt");
+        }
         if self.inputs.joins_v1 {
             let why = "a cgroup namespace begins where its maker is";
             self.builtin(Track::Supervisor, Action::Open { gate: Gate::Cgroups }, why);
+        }
+    }
+
+    fn resctrl(&mut self) -> Option<Box<Resctrl>> {
+        let asked = self.spec.linux().as_ref().and_then(|linux| linux.intel_rdt().as_ref())?;
+        match resctrl::group(asked, self.inputs.facts.resctrl.as_ref()) {
+            Ok(group) => Some(Box::new(group)),
+            Err((at, what)) => {
+                self.fault(&format!("/linux/intelRdt{at}"), what);
+                None
+            }
         }
     }
 

@@ -43,6 +43,7 @@ fn fate(action: &Action) -> Fate {
         | Action::OpenTerminal { .. }
         | Action::JoinGroups
         | Action::HandOverTerminal
+        | Action::JoinResctrl { .. }
         | Action::RaiseLimit { .. }
         | Action::SetOomScore { .. }
         | Action::SetScheduler { .. }
@@ -76,6 +77,7 @@ fn fate(action: &Action) -> Fate {
         | Action::Remount { .. }
         | Action::MakeCgroup { .. }
         | Action::DelegateCgroup { .. }
+        | Action::MakeResctrl { .. }
         | Action::OpenRootfs { .. }
         | Action::MakeMountPoint { .. }
         | Action::MakeDirectory { .. }
@@ -278,6 +280,9 @@ impl<'a> Builder<'a> {
         if self.inputs.facts.joins_v1 {
             self.builtin(track, Action::JoinGroups, "the container's limits hold");
         }
+        let joins = |step: &&Step| matches!(step.action, Action::JoinResctrl { .. });
+        let resctrl = self.inputs.plan.steps.iter().find(joins).cloned();
+        self.steps.extend(resctrl);
         for limit in raised {
             self.asked(track, Action::RaiseLimit { limit: *limit }, "/rlimits");
         }

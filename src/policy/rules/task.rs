@@ -6,10 +6,13 @@ use crate::policy::{Case, RuleId};
 
 const NO_REALTIME: RuleId = RuleId("task.no-realtime");
 
+const NO_RESCTRL: RuleId = RuleId("task.no-resctrl");
+
 const HINT: &str = "leave it out, or let an administrator set `realtime` in the table `[host]` of the \
                     policy";
 
 pub(super) fn apply(case: &mut Case<'_>) {
+    resctrl(case);
     if case.policy.host.realtime {
         return;
     }
@@ -41,5 +44,18 @@ fn io_priority(case: &mut Case<'_>, process: &Process) {
     let class = process.io_priority().as_ref().map(|asked| asked.class());
     if class == Some(IOPriorityClass::IoprioClassRt) {
         case.refuse(NO_REALTIME, "/process/ioPriority/class", "is IOPRIO_CLASS_RT", HINT);
+    }
+}
+
+/// The processor has a handful of such groups, and one share is another's loss.
+fn resctrl(case: &mut Case<'_>) {
+    let asks = case.spec.linux().as_ref().is_some_and(|linux| linux.intel_rdt().is_some());
+    if asks && !case.policy.host.resctrl {
+        case.refuse(
+            NO_RESCTRL,
+            "/linux/intelRdt",
+            "asks for a share of the processors' caches or memory bandwidth",
+            "leave it out, or let an administrator set `resctrl` in the table `[host]` of the policy",
+        );
     }
 }

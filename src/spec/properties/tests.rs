@@ -24,7 +24,7 @@ fn the_table_lists_addresses_as_patterns() {
     let all = list(&CONFIG);
 
     let find = |at: &str| all.iter().find(|(here, _)| here == at).map(|(_, p)| p.status);
-    assert!(matches!(find("/linux/intelRdt"), Some(Status::NotApplied { .. })));
+    assert!(matches!(find("/linux/intelRdt/enableCMT"), Some(Status::NotApplied { .. })));
     assert_eq!(find("/mounts/*/uidMappings"), Some(Status::Applied));
     assert_eq!(find("/linux/seccomp/syscalls/*/args/*/op"), Some(Status::Applied));
     assert_eq!(find("/windows"), Some(Status::OtherPlatform));
