@@ -36,6 +36,7 @@ generated() {
 	cp "$file" "$logs/table.rs"
 	hack/tables.sh baseline && cmp "$file" "$logs/table.rs" || status=1
 	cp "$logs/table.rs" "$file"
+	hack/spec-rows.sh --check || status=1
 	return "$status"
 }
 

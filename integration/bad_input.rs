@@ -113,6 +113,7 @@ fn a_property_twice_is_no_property() {
     refused(&raw(twice.as_bytes()), &["hostname"]);
 }
 
+// rows: linux.sysctl
 #[test]
 fn parameters_of_the_whole_host_are_refused_by_the_policy() {
     let runtime = Runtime::new();
@@ -124,6 +125,7 @@ fn parameters_of_the_whole_host_are_refused_by_the_policy() {
     assert!(!said.contains("ermission denied") && !said.contains("not permitted"), "{said}");
 }
 
+// rows: root.path
 #[test]
 fn a_root_that_is_missing_a_link_or_a_file() {
     refused(&Bundle::without_root(), &["rootfs"]);
@@ -137,6 +139,7 @@ fn a_root_that_is_missing_a_link_or_a_file() {
     refused(&bundle, &["rootfs", "link"]);
 }
 
+// rows: cli.id-grammar
 #[test]
 fn ids_with_paths_in_them_touch_nothing() {
     let runtime = Runtime::new();
@@ -148,6 +151,7 @@ fn ids_with_paths_in_them_touch_nothing() {
     }
 }
 
+// rows: process.args, process.cwd
 #[test]
 fn all_faults_are_said_not_only_the_first() {
     let bundle = Bundle::new()
@@ -157,6 +161,7 @@ fn all_faults_are_said_not_only_the_first() {
     refused(&bundle, &["/process/cwd", "/linux/intelRdt"]);
 }
 
+// rows: spec
 #[test]
 fn the_default_config_of_spec_runs() {
     let runtime = Runtime::new();

@@ -37,6 +37,7 @@ fn silent(ran: Ran) -> String {
     ran.ok()
 }
 
+// rows: cli.--version
 #[test]
 fn the_version_is_three_lines_that_engines_read() {
     for option in ["--version", "-v"] {
@@ -49,6 +50,7 @@ fn the_version_is_three_lines_that_engines_read() {
     }
 }
 
+// rows: features
 #[test]
 fn features_is_a_document_and_nothing_else() {
     let document: Value = serde_json::from_str(&silent(runtime().call(["features"]))).unwrap();
@@ -66,6 +68,7 @@ fn the_name_of_the_program_decides_nothing() {
     assert!(silent(runtime.finish(command)).starts_with("casemate version "));
 }
 
+// rows: list
 #[test]
 fn an_empty_root_is_an_empty_list() {
     let runtime = runtime();
@@ -76,6 +79,7 @@ fn an_empty_root_is_an_empty_list() {
     assert_eq!(silent(runtime.call(["list", "-q"])), "");
 }
 
+// rows: spec
 #[test]
 fn spec_writes_a_config_and_overwrites_none() {
     let runtime = runtime();
@@ -93,6 +97,7 @@ fn spec_writes_a_config_and_overwrites_none() {
     assert!(rootless.contains("starts containers for root alone"), "{rootless}");
 }
 
+// rows: cli.delete-force-unknown
 #[test]
 fn an_unknown_container_is_an_error_unless_it_shall_be_gone() {
     let runtime = runtime();
@@ -113,6 +118,7 @@ fn an_id_with_a_path_in_it_is_refused() {
     assert!(said.starts_with("error: state `../../etc`: "), "{said}");
 }
 
+// rows: cli.--log, cli.--log-format, cli.one-log-object
 #[test]
 fn an_error_is_one_object_in_the_log_and_the_last_line_of_standard_error() {
     let (ran, log) = logged("json", &["state", "nobody"]);
@@ -136,6 +142,7 @@ fn an_error_in_text_is_one_line_in_the_log() {
     assert_eq!(log.lines().count(), 1);
 }
 
+// rows: cli.stderr-on-success
 #[test]
 fn a_command_that_is_done_writes_nothing_to_the_log() {
     let (ran, log) = logged("json", &["list"]);
@@ -225,6 +232,7 @@ fn what_this_version_does_not_have_fails_with_one_sentence() {
     assert!(said.contains("flag needs an argument: --lsm-mount-context"), "{said}");
 }
 
+// rows: create.--no-pivot
 #[test]
 fn no_pivot_is_refused_for_what_it_would_mean() {
     for verb in ["create", "run"] {

@@ -25,6 +25,7 @@ fn call_with(runtime: &Runtime, bundle: &Bundle, words: &[&str], given: &str) ->
     runtime.finish(command)
 }
 
+// rows: cli.listen-fds
 #[test]
 fn sockets_of_systemd_are_passed_on_and_announced() {
     for runtime in [Runtime::new(), Runtime::audit()] {
@@ -42,6 +43,7 @@ fn sockets_of_systemd_are_passed_on_and_announced() {
     }
 }
 
+// rows: create.--preserve-fds
 #[test]
 fn preserved_descriptors_come_after_the_sockets() {
     let runtime = Runtime::new();

@@ -36,6 +36,7 @@ fn wait(child: &mut Child) -> Option<i32> {
     }
 }
 
+// rows: events.--stats
 #[test]
 fn stats_are_one_line_in_the_form_that_engines_parse() {
     let runtime = Runtime::new();
@@ -108,6 +109,7 @@ fn stats_come_at_intervals_until_the_container_has_ended() {
     assert_eq!(wait(&mut child), Some(0));
 }
 
+// rows: events
 #[test]
 fn running_out_of_memory_is_told_as_it_happens() {
     if !has_controller("memory") {

@@ -20,6 +20,7 @@ fn without(runtime: &Runtime, bundle: &Bundle, steps: &str) -> String {
     format!("{}{}", ran.stdout, ran.stderr)
 }
 
+// rows: linux.namespaces.user
 #[test]
 fn root_inside_is_nobody_outside_and_no_two_containers_share_an_id() {
     let runtime = Runtime::new();
@@ -61,6 +62,7 @@ fn files_of_the_image_keep_their_owners_inside() {
     assert_eq!(said, "0 0\n1000 33\nroot only\n");
 }
 
+// rows: root.readonly
 #[test]
 fn the_root_is_read_only_and_scratch_memory_is_not() {
     let runtime = Runtime::new();
@@ -130,6 +132,7 @@ fn nothing_set_id_can_be_left_on_a_volume() {
     assert_eq!(mode(), 0o4755, "without the filter the attack must succeed");
 }
 
+// rows: process.capabilities, process.noNewPrivileges
 #[test]
 fn capabilities_only_shrink() {
     let all = json!(["CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_CHOWN", "CAP_MKNOD", "CAP_SETUID"]);
@@ -203,6 +206,7 @@ fn no_namespace_can_be_made_inside_even_without_the_filter() {
     assert_eq!(weak.matches("No space left").count(), 0, "{weak}");
 }
 
+// rows: linux.maskedPaths
 #[test]
 fn masked_paths_are_empty_and_kernel_parameters_cannot_be_written() {
     let runtime = Runtime::new();
@@ -255,6 +259,7 @@ fn kernel_file_systems_need_real_directories() {
     }
 }
 
+// rows: linux.uidMappings, linux.gidMappings
 #[test]
 fn a_bundle_with_its_own_mapping_keeps_it() {
     let runtime = Runtime::new();
@@ -288,6 +293,7 @@ fn a_mapping_that_contains_the_hosts_root_is_refused_before_anything_exists() {
     before.assert_unchanged();
 }
 
+// rows: linux.namespaces.pid, linux.namespaces.network, linux.namespaces.ipc, linux.namespaces.uts
 #[test]
 fn host_namespaces_are_refused_by_name() {
     let runtime = Runtime::new();
@@ -318,6 +324,7 @@ fn no_signal_is_ignored_or_blocked() {
     assert!(said.contains("SigBlk:\t0000000000000000"), "{said}");
 }
 
+// rows: linux.namespaces.cgroup
 #[test]
 fn the_cgroup_path_of_the_host_is_not_seen() {
     let bundle = Bundle::new().args(["/bin/cat", "/proc/self/cgroup"]);
@@ -327,6 +334,7 @@ fn the_cgroup_path_of_the_host_is_not_seen() {
     assert!(said.lines().all(|line| line.ends_with(":/")), "{said}");
 }
 
+// rows: linux.namespaces.path
 #[test]
 fn a_network_namespace_by_path_is_joined_and_low_ports_work_there() {
     let runtime = Runtime::new();
@@ -355,6 +363,7 @@ fn a_network_namespace_by_path_is_joined_and_low_ports_work_there() {
     assert_eq!(said, format!("{}\n0\nlo\n", expected.display()));
 }
 
+// rows: operations.descriptors
 #[test]
 fn nothing_of_the_callers_reaches_the_program() {
     let runtime = Runtime::new();

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::support::{Bundle, Runtime, Snapshot};
 
+// rows: cli.exit-statuses
 #[test]
 fn run_gives_the_status_of_the_program() {
     let runtime = Runtime::new();
@@ -31,6 +32,7 @@ fn a_killed_program_gives_128_and_the_signal() {
     runtime.delete(&other).ok();
 }
 
+// rows: state, create, start, delete
 #[test]
 fn a_container_goes_from_created_to_running_to_stopped_and_its_id_is_free_again() {
     let runtime = Runtime::new();
@@ -82,6 +84,7 @@ fn what_is_written_to_config_json_after_create_changes_nothing() {
     assert_eq!(runtime.state(&bundle)["status"], "running");
 }
 
+// rows: create
 #[test]
 fn a_second_create_with_the_same_id_is_refused_and_harms_nothing() {
     let runtime = Runtime::new();
@@ -95,6 +98,7 @@ fn a_second_create_with_the_same_id_is_refused_and_harms_nothing() {
     assert_eq!(runtime.state(&bundle)["status"], "running");
 }
 
+// rows: start
 #[test]
 fn start_is_for_created_containers_only() {
     let runtime = Runtime::new();
@@ -108,6 +112,7 @@ fn start_is_for_created_containers_only() {
     assert_eq!(runtime.state(&bundle)["status"], "running");
 }
 
+// rows: kill, cli.error-words
 #[test]
 fn kill_on_a_stopped_container_says_what_engines_look_for() {
     let runtime = Runtime::new();
@@ -184,6 +189,7 @@ fn a_program_that_may_not_be_executed_fails_create() {
     assert!(said.contains("is a directory"), "{said}");
 }
 
+// rows: create.--pid-file
 #[test]
 fn the_pid_file_holds_the_bare_number_and_replaces_a_link_instead_of_following_it() {
     let runtime = Runtime::new();
@@ -202,6 +208,7 @@ fn the_pid_file_holds_the_bare_number_and_replaces_a_link_instead_of_following_i
     runtime.call(["delete", "--force", bundle.id()]).ok();
 }
 
+// rows: cli.options-after-id
 #[test]
 fn options_may_come_after_the_id() {
     let runtime = Runtime::new();
@@ -211,6 +218,7 @@ fn options_may_come_after_the_id() {
     runtime.call(["run", bundle.id(), "--bundle", dir]).ok();
 }
 
+// rows: annotations
 #[test]
 fn annotations_and_the_digest_of_explain_are_in_the_state() {
     let runtime = Runtime::new();
@@ -228,6 +236,7 @@ fn annotations_and_the_digest_of_explain_are_in_the_state() {
     assert_eq!(state["annotations"]["org.casemate.plan.digest"], explained["digest"]);
 }
 
+// rows: cli.signals
 #[test]
 fn signals_to_run_reach_the_program() {
     let runtime = Runtime::new();

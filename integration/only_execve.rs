@@ -72,6 +72,7 @@ fn runtimes() -> [(&'static str, Runtime); 2] {
     [("hardened", Runtime::new()), ("audit", Runtime::audit())]
 }
 
+// rows: linux.seccomp
 #[test]
 fn a_program_begins_under_a_filter_that_permits_nothing_else() {
     for (level, runtime) in runtimes() {

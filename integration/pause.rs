@@ -35,6 +35,7 @@ fn started(runtime: &Runtime, bundle: &Bundle) {
     runtime.start(bundle).ok();
 }
 
+// rows: pause, resume
 #[test]
 fn a_paused_container_does_nothing_until_it_is_resumed() {
     let runtime = Runtime::new();
@@ -142,6 +143,7 @@ fn pids(runtime: &Runtime, id: &str) -> Vec<i64> {
     serde_json::from_str(&runtime.call(["ps", "--format", "json", id]).ok()).unwrap()
 }
 
+// rows: ps
 #[test]
 fn ps_lists_every_process_of_the_container_and_none_of_others() {
     if !has_ps() {

@@ -53,6 +53,7 @@ fn cpu_share(runtime: &Runtime, bundle: &Bundle, during: Duration) -> f64 {
 
 const BUSY: &str = "while :; do :; done";
 
+// rows: linux.resources.memory
 #[test]
 fn more_memory_than_the_limit_is_not_to_be_had() {
     if !has_controller("memory") {
@@ -87,6 +88,7 @@ fn what_is_written_to_scratch_memory_counts_too() {
     assert!(!ran.stdout.starts_with("0\n"), "{ran:?}");
 }
 
+// rows: linux.resources.pids
 #[test]
 fn a_fork_bomb_stops_at_its_limit() {
     if !has_controller("pids") {

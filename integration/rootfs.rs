@@ -78,6 +78,7 @@ fn a_limit_that_this_host_cannot_hold_is_refused_when_the_bundle_asks_for_it() {
     assert!(said.contains("/linux/resources/pids"), "{said}");
 }
 
+// rows: linux.resources.pids
 #[test]
 fn a_limit_of_processes_stops_a_fork_bomb() {
     let bundle = Bundle::new()
@@ -104,6 +105,7 @@ fn a_memory_limit_kills_what_takes_more() {
     assert!(!ran.stdout.starts_with("survived") || ran.stderr.contains("Killed"), "{ran:?}");
 }
 
+// rows: linux.resources.devices
 #[test]
 fn a_device_that_a_node_exists_for_is_still_denied_by_the_control_group() {
     let runtime = Runtime::new();

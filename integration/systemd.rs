@@ -71,6 +71,7 @@ fn wait_until_gone(unit: &str) {
     }
 }
 
+// rows: cli.--systemd-cgroup, linux.cgroupsPath
 #[test]
 fn a_container_is_a_scope_in_its_slice_for_as_long_as_it_lives() {
     if !has_systemd() {

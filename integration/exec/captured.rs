@@ -14,6 +14,7 @@ fn container() -> Bundle {
     Bundle::new().set("/process/rlimits", limits)
 }
 
+// rows: exec, exec.--process
 #[test]
 fn every_document_of_an_engine_starts_its_program() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/golden/captured/exec");

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{exec, sleeper, started};
 use crate::support::{Bundle, Runtime, Snapshot, unique_tag};
 
+// rows: cli.exit-statuses, cli.error-words
 #[test]
 fn a_program_that_is_not_there_is_127_and_one_that_cannot_run_126() {
     let runtime = Runtime::new();

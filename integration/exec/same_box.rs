@@ -157,6 +157,7 @@ fn a_created_container_can_be_entered_too() {
     assert_eq!(first.differences(&second), [""; 0], "{first:#?}\n{second:#?}");
 }
 
+// rows: exec.--user
 #[test]
 fn another_user_has_the_same_box() {
     let runtime = Runtime::new();
@@ -172,6 +173,7 @@ fn another_user_has_the_same_box() {
 }
 
 // rows: exec.--process, exec.--cap, process.capabilities, process.noNewPrivileges
+// rows: exec.--cap
 #[test]
 fn no_document_and_no_option_lifts_the_ceiling() {
     let runtime = Runtime::new();

@@ -57,6 +57,7 @@ fn group(bundle: &Bundle) -> PathBuf {
 }
 
 // rows: exec.--ignore-paused
+// rows: exec.--ignore-paused
 #[test]
 fn a_paused_container_is_entered_only_if_asked_for_and_the_program_waits() {
     let runtime = Runtime::new();
@@ -104,6 +105,7 @@ fn groups(pid: i32) -> String {
     fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap()
 }
 
+// rows: exec.--cgroup
 // rows: exec.--cgroup
 #[test]
 fn a_group_below_the_containers_own_can_be_entered_and_none_outside() {

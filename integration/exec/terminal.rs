@@ -15,6 +15,7 @@ const SHOW: &str = "tty; stty size; stat -c %u $(tty); [ -t 0 ] && [ -t 2 ] && :
                     yes; ls -l /dev/console 2>&1 | grep -c console";
 
 // rows: exec.--console-socket, process.terminal, process.consoleSize
+// rows: exec.--tty
 #[test]
 fn the_engine_gets_the_master_and_the_program_its_terminal() {
     let runtime = Runtime::new();

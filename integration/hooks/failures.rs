@@ -17,6 +17,7 @@ fn failing(stage: &str) -> Logged {
         .shell("sleep 60")
 }
 
+// rows: operations.hook-failures
 #[test]
 fn a_failed_hook_ends_the_container_and_those_after_its_end_are_run() {
     let runtime = Runtime::new();
@@ -90,6 +91,7 @@ fn hooks_after_the_end_all_run_and_their_failure_is_a_warning() {
     assert!(ran.stderr.contains("warning: run `"), "{ran:?}");
 }
 
+// rows: hooks.timeout
 #[test]
 fn a_hook_that_takes_too_long_is_killed_with_what_it_started() {
     let runtime = Runtime::new();

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Logged, STAGES, shell};
 use crate::support::{Bundle, Runtime, Snapshot};
 
+// rows: hooks.prestart, hooks.createRuntime, hooks.createContainer, hooks.startContainer, hooks.poststart, hooks.poststop
 #[test]
 fn every_hook_is_run_at_its_point_and_told_the_state() {
     let runtime = Runtime::new();
@@ -191,6 +192,7 @@ fn create_container_hooks_are_the_hosts_code_in_the_namespaces_of_the_container(
     assert_eq!(said, ["the host's", lines[5]]);
 }
 
+// rows: hooks.env
 #[test]
 fn a_hook_has_three_descriptors_and_the_environment_that_it_was_given() {
     let runtime = Runtime::new();

@@ -48,6 +48,7 @@ fn socket_of(bundle: &Bundle) -> PathBuf {
     bundle.dir().join("agent.sock")
 }
 
+// rows: linux.seccomp.listenerPath
 #[test]
 fn an_agent_answers_for_the_kernel_and_is_told_for_whom() {
     let bundle = Bundle::new();
