@@ -106,9 +106,7 @@ fn perform(init: &mut Init<'_>, id: StepId, action: &Action) -> Result<()> {
         }
         Action::SetMemoryPolicy { policy } => task::set_memory_policy(policy.mode, &policy.nodes),
         Action::SetPersonality { persona } => task::set_personality(*persona),
-        Action::SetAppArmor { profile } => label::set_apparmor(init.plan, profile.as_c_str()),
-        Action::SetSelinux { label } => label::set_selinux(init.plan, label.as_c_str()),
-        Action::LabelKeys { label } => label::label_keys(init.plan, label.as_c_str()),
+        Action::Label { label } => label::set(init.plan, label),
         Action::LimitBounding { keep } => crate::sys::caps::limit_bounding(*keep),
         Action::ApproachDirectory { to } => {
             init.approached = io::approach_directory(to);
@@ -148,8 +146,8 @@ fn perform(init: &mut Init<'_>, id: StepId, action: &Action) -> Result<()> {
         | Action::CoverRootfs
         | Action::Seal { .. }
         | Action::Attach { .. }
-        | Action::MakeResctrl { .. }
-        | Action::JoinResctrl { .. }
+        | Action::MakeResctrl(_)
+        | Action::JoinResctrl(_)
         | Action::MoveNetDevice { .. }
         | Action::MakeDevice { .. }
         | Action::SetRootPropagation { .. }

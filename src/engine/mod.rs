@@ -30,6 +30,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub use start::{Attendant, Waiting, start};
 
 use crate::cgroup::{Cgroup, Hierarchies};
+use crate::plan::labels::Label;
 use crate::plan::text::Text;
 use crate::plan::{Action, LaunchPlan, Namespace, Origin, Step, StepId};
 use crate::store::ranges::{Owner, Range, Ranges};
@@ -213,8 +214,12 @@ fn engine_words(plan: &LaunchPlan, action: &Action, errno: Errno) -> Option<Stri
         }
         Action::FindProgram | Action::Execute => Some(format!("exec: \"{name}\": {words}")),
         Action::ChangeDirectory { .. } => Some(format!("chdir: {words}")),
-        Action::SetAppArmor { .. } => Some("write to `/proc/self/attr/apparmor/exec`".to_owned()),
-        Action::SetSelinux { .. } => Some("write to `/proc/self/attr/exec`".to_owned()),
+        Action::Label { label: Label::AppArmor(_) } => {
+            Some("write to `/proc/self/attr/apparmor/exec`".to_owned())
+        }
+        Action::Label { label: Label::Selinux(_) } => {
+            Some("write to `/proc/self/attr/exec`".to_owned())
+        }
         _ => None,
     }
 }

@@ -131,12 +131,7 @@ impl<'plan> InitPlan<'plan> {
         let steps: Vec<_> = steps.collect();
         let (filter, filter_flags) = filter(&steps);
         let hooks = inner_hooks(&steps);
-        let labelled = steps.iter().any(|(_, action)| {
-            matches!(
-                action,
-                Action::SetAppArmor { .. } | Action::SetSelinux { .. } | Action::LabelKeys { .. }
-            )
-        });
+        let labelled = steps.iter().any(|(_, action)| matches!(action, Action::Label { .. }));
         let texts = |texts: &'plan [Text]| StringArray::new(texts.iter().map(Text::as_c_str));
         Self {
             steps,

@@ -347,7 +347,7 @@ fn first_record(prepared: &Prepared, entry: &Entry) -> Record {
 /// Directories of resctrl that the plan makes for this container alone.
 fn resctrl(plan: &LaunchPlan, id: &str) -> Vec<PathBuf> {
     let makes = plan.steps.iter().find_map(|step| {
-        let Action::MakeResctrl { resctrl } = &step.action else { return None };
+        let Action::MakeResctrl(resctrl) = &step.action else { return None };
         Some(resctrl)
     });
     makes.map_or_else(Vec::new, |resctrl| engine::resctrl::directories(resctrl, id))

@@ -30,7 +30,7 @@ fn update_schemata(doing: &str, entry: &Entry, request: &UpdateRequest) -> Resul
     let plan = entry.read_plan().ok().and_then(|bytes| LaunchPlan::from_json(&bytes).ok());
     let mut steps = plan.iter().flat_map(|plan| &plan.steps);
     let group = steps.find_map(|step| {
-        let Action::MakeResctrl { resctrl } = &step.action else { return None };
+        let Action::MakeResctrl(resctrl) = &step.action else { return None };
         Some(resctrl)
     });
     let Some(group) = group else {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::cgroup::CgroupPlan;
 use super::cpus::CpuSet;
 use super::hooks::Hook;
+use super::labels::Label;
 use super::listener::Listener;
 use super::mount::{DeviceNode, Filesystem, FsOption, MountAttributes};
 use super::resctrl::Resctrl;
@@ -36,15 +37,9 @@ pub enum Action {
         cgroup: Box<CgroupPlan>,
     },
     /// Makes the container's group in resctrl, and gives it its schemata.
-    MakeResctrl {
-        /// Which group, and what it gets.
-        resctrl: Box<Resctrl>,
-    },
+    MakeResctrl(Box<Resctrl>),
     /// Puts the new process into its group in resctrl.
-    JoinResctrl {
-        /// Which group.
-        resctrl: Box<Resctrl>,
-    },
+    JoinResctrl(Box<Resctrl>),
     /// Opens the root file system as the engine prepared it.
     OpenRootfs {
         /// Where it is on the host.
@@ -342,20 +337,10 @@ pub enum Action {
         /// `PER_*` of personality(2).
         persona: u32,
     },
-    /// Has AppArmor confine the program.
-    SetAppArmor {
-        /// The profile's name.
-        profile: Text,
-    },
-    /// Has SELinux label the program.
-    SetSelinux {
-        /// The label.
-        label: Text,
-    },
-    /// Has SELinux label the keys that are made next.
-    LabelKeys {
-        /// The label.
-        label: Text,
+    /// Has a security module know the program, or the keys that are made next, by a label.
+    Label {
+        /// Which module, and by what.
+        label: Label,
     },
     /// Cuts the bounding set.
     LimitBounding {

@@ -1,6 +1,7 @@
 //! The chapter on security modules: the profile and labels that they know the container by.
 
 use oci_spec::runtime::{Linux, Process};
+use serde::{Deserialize, Serialize};
 
 use super::action::Action;
 use super::build::PlanError;
@@ -8,6 +9,18 @@ use super::facts::LsmFacts;
 use super::mount::FsOption;
 use super::process::Asked;
 use super::text::Text;
+
+/// What a security module knows something by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Label {
+    /// A profile of AppArmor, for the program.
+    AppArmor(Text),
+    /// A label of SELinux, for the program.
+    Selinux(Text),
+    /// A label of SELinux, for the keys that are made next.
+    Keys(Text),
+}
 
 /// The name that stands for no profile.
 const UNCONFINED: &str = "unconfined";
@@ -57,10 +70,12 @@ pub(super) fn check(process: &Process, linux: Option<&Linux>, lsm: LsmFacts) -> 
 pub(super) fn steps(process: &Process, lsm: LsmFacts) -> Vec<Asked> {
     let mut steps: Vec<Asked> = Vec::new();
     if let Some(profile) = profile(process, lsm).and_then(|text| Text::new(text).ok()) {
-        steps.push((Action::SetAppArmor { profile }, "/process/apparmorProfile"));
+        let label = Label::AppArmor(profile);
+        steps.push((Action::Label { label }, "/process/apparmorProfile"));
     }
     if let Some(label) = selinux(process) {
-        steps.push((Action::SetSelinux { label }, "/process/selinuxLabel"));
+        let label = Label::Selinux(label);
+        steps.push((Action::Label { label }, "/process/selinuxLabel"));
     }
     steps
 }

@@ -13,7 +13,7 @@ pub mod explain;
 pub mod facts;
 pub mod gates;
 pub mod hooks;
-mod labels;
+pub mod labels;
 pub mod listener;
 pub mod mount;
 mod mounts;

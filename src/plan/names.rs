@@ -1,6 +1,7 @@
 //! What steps are called, and what they are done to, in the words that people read.
 
 use super::action::{Action, ClockOffsets, Limit, Namespace, Place};
+use super::labels::Label;
 use super::mount::{Filesystem, MountAttributes};
 use super::task;
 use crate::sys::flags::mount_attr;
@@ -36,11 +37,11 @@ impl Action {
             Self::AttachRoot { .. } => "rootfs.attach",
             Self::RunHook(_) => "hook.run",
             Self::Attach { .. } => "mount.attach",
-            Self::MakeResctrl { .. } => "resctrl.make",
-            Self::JoinResctrl { .. } => "resctrl.join",
-            Self::SetAppArmor { .. } => "label.set-apparmor",
-            Self::SetSelinux { .. } => "label.set-selinux",
-            Self::LabelKeys { .. } => "label.set-keys",
+            Self::MakeResctrl(_) => "resctrl.make",
+            Self::JoinResctrl(_) => "resctrl.join",
+            Self::Label { label: Label::AppArmor(_) } => "label.set-apparmor",
+            Self::Label { label: Label::Selinux(_) } => "label.set-selinux",
+            Self::Label { label: Label::Keys(_) } => "label.set-keys",
             Self::MoveNetDevice { .. } => "net.move-device",
             Self::MakeDevice { .. } => "rootfs.make-device",
             Self::SetRootPropagation { .. } => "rootfs.set-propagation",
@@ -111,11 +112,12 @@ impl Action {
                 }
             },
             Self::OpenRootfs { path } => path.to_string(),
-            Self::MakeResctrl { resctrl } | Self::JoinResctrl { resctrl } => {
+            Self::MakeResctrl(resctrl) | Self::JoinResctrl(resctrl) => {
                 format!("{}/{}", resctrl.root, resctrl.group.name("ID"))
             }
-            Self::SetAppArmor { profile } => profile.to_string(),
-            Self::SetSelinux { label } | Self::LabelKeys { label } => label.to_string(),
+            Self::Label {
+                label: Label::AppArmor(text) | Label::Selinux(text) | Label::Keys(text),
+            } => text.to_string(),
             Self::MoveNetDevice { host, inside } if host == inside => host.to_string(),
             Self::MoveNetDevice { host, inside } => format!("{host} as {inside}"),
             Self::MakeDevice { node, .. } => {

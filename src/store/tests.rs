@@ -10,10 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::spec::id::ContainerId;
+mod cost;
 
 const WORKER: &str = "store::tests::worker";
-
-mod cost;
 
 struct Place(tempfile::TempDir);
 

@@ -94,7 +94,7 @@ impl<'plan> Supervisor<'plan> {
             Action::OpenTerminal { size, owner } => self.open_terminal(*size, *owner),
             Action::Spawn { .. } => self.spawn(),
             Action::ComeHome => Ok(self.come_home()?),
-            Action::JoinResctrl { resctrl } => {
+            Action::JoinResctrl(resctrl) => {
                 let pid = self.child()?.pid;
                 resctrl::join(resctrl, self.request.id, pid, &mut Vec::new())
             }

@@ -11,13 +11,23 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;
 
 use crate::engine::prepare::InitPlan;
+use crate::plan::labels::Label;
 use crate::sys::{Errno, Result, fd, process};
 
 /// Longest label, with the word before it, in bytes. The kernel takes a page.
 const MOST_BYTES: usize = 4095;
 
+/// Sets a label of this process.
+pub(in crate::engine) fn set(plan: &InitPlan<'_>, label: &Label) -> Result<()> {
+    match label {
+        Label::AppArmor(profile) => set_apparmor(plan, profile.as_c_str()),
+        Label::Selinux(label) => set_selinux(plan, label.as_c_str()),
+        Label::Keys(label) => label_keys(plan, label.as_c_str()),
+    }
+}
+
 /// Has AppArmor confine the program by this profile.
-pub(in crate::engine) fn set_apparmor(plan: &InitPlan<'_>, profile: &CStr) -> Result<()> {
+fn set_apparmor(plan: &InitPlan<'_>, profile: &CStr) -> Result<()> {
     let file = open(plan.proc(), b"/attr/apparmor/exec")?;
     write(file.as_fd(), b"exec ", profile.to_bytes())?;
     // What is read back has the mode after it, or a line feed.
@@ -26,14 +36,14 @@ pub(in crate::engine) fn set_apparmor(plan: &InitPlan<'_>, profile: &CStr) -> Re
 }
 
 /// Has SELinux give the program this label.
-pub(in crate::engine) fn set_selinux(plan: &InitPlan<'_>, label: &CStr) -> Result<()> {
+fn set_selinux(plan: &InitPlan<'_>, label: &CStr) -> Result<()> {
     let file = open(plan.proc(), b"/attr/exec")?;
     write(file.as_fd(), b"", label.to_bytes())?;
     confirm(file.as_fd(), label.to_bytes(), |byte| matches!(byte, None | Some(b'\n' | 0)))
 }
 
 /// Has SELinux give this label to the keys that are made from here on.
-pub(in crate::engine) fn label_keys(plan: &InitPlan<'_>, label: &CStr) -> Result<()> {
+fn label_keys(plan: &InitPlan<'_>, label: &CStr) -> Result<()> {
     let file = open(plan.proc(), b"/attr/keycreate")?;
     write(file.as_fd(), b"", label.to_bytes())
 }

@@ -220,10 +220,8 @@ impl<'plan> Supervisor<'plan> {
             Action::AttachRoot { over } => self.attach_root(over),
             Action::RunHook(hook) => self.run_hook(hook),
             Action::Attach { slot, at, place } => self.attach(*slot, at, *place),
-            Action::MakeResctrl { resctrl } => {
-                resctrl::make(resctrl, self.request.id, &mut self.made)
-            }
-            Action::JoinResctrl { resctrl } => {
+            Action::MakeResctrl(resctrl) => resctrl::make(resctrl, self.request.id, &mut self.made),
+            Action::JoinResctrl(resctrl) => {
                 let pid = self.child()?.pid;
                 resctrl::join(resctrl, self.request.id, pid, &mut self.made)
             }
@@ -271,9 +269,7 @@ impl<'plan> Supervisor<'plan> {
             | Action::NewSession { .. }
             | Action::SetLimit { .. }
             | Action::SetUmask { .. }
-            | Action::SetAppArmor { .. }
-            | Action::SetSelinux { .. }
-            | Action::LabelKeys { .. }
+            | Action::Label { .. }
             | Action::SetMemoryPolicy { .. }
             | Action::SetPersonality { .. }
             | Action::LimitBounding { .. }

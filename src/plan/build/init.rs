@@ -109,7 +109,8 @@ impl Builder<'_> {
 
     fn new_keyring(&mut self) {
         if let Some(label) = labels::selinux(self.process) {
-            self.asked(Track::Init, Action::LabelKeys { label }, "/process/selinuxLabel");
+            let label = labels::Label::Keys(label);
+            self.asked(Track::Init, Action::Label { label }, "/process/selinuxLabel");
         }
         self.builtin(Track::Init, Action::NewKeyring, "the caller's keys stay behind");
     }

@@ -25,7 +25,7 @@ impl Builder<'_> {
         self.asked(track, Action::MakeCgroup { cgroup }, "/linux/cgroupsPath");
         let resctrl = self.resctrl();
         if let Some(resctrl) = resctrl.clone() {
-            self.asked(track, Action::MakeResctrl { resctrl }, "/linux/intelRdt");
+            self.asked(track, Action::MakeResctrl(resctrl), "/linux/intelRdt");
         }
         let path = self.inputs.facts.rootfs.path.clone();
         self.asked(track, Action::OpenRootfs { path }, "/root/path");
@@ -69,7 +69,7 @@ impl Builder<'_> {
             self.builtin(Track::Supervisor, Action::ComeHome, "what is built is of the host");
         }
         if let Some(resctrl) = resctrl {
-            let join = Action::JoinResctrl { resctrl };
+            let join = Action::JoinResctrl(resctrl);
             self.asked(Track::Supervisor, join, "/linux/intelRdt");
         }
         if self.inputs.joins_v1 {

@@ -6,6 +6,7 @@ use super::{ExecDefaults, ExecFault, ExecInputs, merge, privileges};
 use crate::plan::action::{Action, CapabilitySets, Gate, IdMap, Limit, Namespace, Slot, Track};
 use crate::plan::build::PlanError;
 use crate::plan::cpus::CpuSet;
+use crate::plan::labels::Label;
 use crate::plan::mount::{Filesystem, MountAttributes};
 use crate::plan::{LaunchPlan, Origin, ProgramPlan, Step, StepId, gates, labels, process, task};
 use crate::policy::{Change, Refusal, judge_process};
@@ -29,7 +30,7 @@ enum Fate {
 fn fate(action: &Action) -> Fate {
     match action {
         Action::BecomeRoot
-        | Action::LabelKeys { .. }
+        | Action::Label { label: Label::Keys(_) }
         | Action::NewKeyring
         | Action::SetMemoryPolicy { .. }
         | Action::SetPersonality { .. }
@@ -43,7 +44,7 @@ fn fate(action: &Action) -> Fate {
         | Action::OpenTerminal { .. }
         | Action::JoinGroups
         | Action::HandOverTerminal
-        | Action::JoinResctrl { .. }
+        | Action::JoinResctrl(_)
         | Action::RaiseLimit { .. }
         | Action::SetOomScore { .. }
         | Action::SetScheduler { .. }
@@ -54,8 +55,7 @@ fn fate(action: &Action) -> Fate {
         | Action::ComeHome
         | Action::JoinNamespace { .. }
         | Action::NewSession { .. }
-        | Action::SetAppArmor { .. }
-        | Action::SetSelinux { .. }
+        | Action::Label { label: Label::AppArmor(_) | Label::Selinux(_) }
         | Action::SetLimit { .. }
         | Action::SetUmask { .. }
         | Action::LimitBounding { .. }
@@ -77,7 +77,7 @@ fn fate(action: &Action) -> Fate {
         | Action::Remount { .. }
         | Action::MakeCgroup { .. }
         | Action::DelegateCgroup { .. }
-        | Action::MakeResctrl { .. }
+        | Action::MakeResctrl(_)
         | Action::OpenRootfs { .. }
         | Action::MakeMountPoint { .. }
         | Action::MakeDirectory { .. }
@@ -280,7 +280,7 @@ impl<'a> Builder<'a> {
         if self.inputs.facts.joins_v1 {
             self.builtin(track, Action::JoinGroups, "the container's limits hold");
         }
-        let joins = |step: &&Step| matches!(step.action, Action::JoinResctrl { .. });
+        let joins = |step: &&Step| matches!(step.action, Action::JoinResctrl(_));
         let resctrl = self.inputs.plan.steps.iter().find(joins).cloned();
         self.steps.extend(resctrl);
         for limit in raised {
