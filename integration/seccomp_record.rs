@@ -356,7 +356,7 @@ fn refusals_are_told_while_it_runs_and_followed_to_its_end() {
     let followed = followed.wait_with_output().unwrap();
     assert!(followed.status.success());
     let lines = String::from_utf8(followed.stdout).unwrap();
-    assert!(lines.lines().count() >= 2 && lines.contains("\"mount.chroot"), "{lines}");
+    assert!(lines.lines().count() >= 2 && lines.contains("`mount.chroot`"), "{lines}");
     runtime.call(["delete", bundle.id()]).ok();
 
     let said = Runtime::new().call(["seccomp", "log", bundle.id()]).failed(1);
