@@ -24,9 +24,11 @@ const TABLE: &[(&str, &[&str])] = &[
     ("cgroup", BELOW_THE_SHELL),
     ("store", BELOW_THE_SHELL),
     ("audit", BELOW_THE_SHELL),
+    ("criu", BELOW_THE_SHELL),
     ("engine", BELOW_THE_ENGINE),
     ("record", BELOW_THE_ENGINE),
     ("doctor", BELOW_THE_ENGINE),
+    ("verify", BELOW_THE_ENGINE),
     ("selftest", BELOW_THE_ENGINE),
     ("ops", BELOW_THE_OPERATIONS),
     ("cli", CLI),
@@ -35,11 +37,11 @@ const TABLE: &[(&str, &[&str])] = &[
 const BELOW_THE_SHELL: &[&str] = &["plan", "policy", "seccomp", "spec", "sys"];
 
 const BELOW_THE_ENGINE: &[&str] =
-    &["audit", "cgroup", "host", "plan", "policy", "seccomp", "spec", "store", "sys"];
+    &["audit", "cgroup", "criu", "host", "plan", "policy", "seccomp", "spec", "store", "sys"];
 
 const BELOW_THE_OPERATIONS: &[&str] = &[
-    "audit", "cgroup", "doctor", "engine", "host", "plan", "policy", "record", "seccomp",
-    "selftest", "spec", "store", "sys",
+    "audit", "cgroup", "criu", "doctor", "engine", "host", "plan", "policy", "record", "seccomp",
+    "selftest", "spec", "store", "sys", "verify",
 ];
 
 /// Operations, and what they give and take: plans, reports and verdicts of filters are shown,

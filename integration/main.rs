@@ -5,6 +5,8 @@ mod bad_input;
 #[cfg(test)]
 mod cgroups;
 #[cfg(test)]
+mod checkpoint;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod delete;

@@ -18,9 +18,11 @@
 //! | 4 | [`cgroup`] | makes, limits, asks and removes control groups |
 //! | 4 | [`store`] | what outlives a command: container state, id ranges |
 //! | 4 | [`audit`] | the record of what was decided |
+//! | 4 | [`criu`] | talks to the program that writes processes to files |
 //! | 5 | [`engine`] | carries a plan out, and takes it back when it fails |
 //! | 5 | [`record`] | watches what a program asks of the kernel: profiles, and what was refused |
 //! | 5 | [`doctor`] | looks at a host before anything runs on it |
+//! | 5 | [`verify`] | says where a living container differs from its plan |
 //! | 5 | [`selftest`] | what `try` attempts, from inside and from outside |
 //! | 6 | [`ops`] | one file per operation: where core and shell meet |
 //! | 7 | [`cli`] | arguments, help, errors as people and engines read them |
@@ -28,6 +30,7 @@
 pub mod audit;
 pub mod cgroup;
 pub mod cli;
+pub mod criu;
 pub mod doctor;
 pub mod engine;
 pub mod host;
@@ -40,3 +43,4 @@ pub mod selftest;
 pub mod spec;
 pub mod store;
 pub mod sys;
+pub mod verify;

@@ -32,6 +32,10 @@ pub enum EventKind {
     Resumed,
     /// Its limits were changed.
     Updated,
+    /// It was written to files.
+    Checkpointed,
+    /// It was made again from files, and runs.
+    Restored,
     /// It was removed.
     Deleted,
     /// A control of its level could not be had, and was left out.

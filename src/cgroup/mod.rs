@@ -28,6 +28,7 @@ pub mod systemd;
 mod tests;
 mod tree;
 mod update;
+mod visit;
 mod watch;
 
 pub use create::Cgroup;
@@ -38,4 +39,5 @@ pub use hierarchies::Hierarchies;
 pub use remove::{remove_marked, remove_planned, remove_saved};
 pub use saved::{Claimant, CreatedDirectory, SavedCgroup};
 pub use stats::Stats;
+pub use visit::HomeGroups;
 pub use watch::{Happened, Watch};

@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use super::global::Global;
 use super::try_out;
 use super::{
-    completion, create, delete, doctor, events, exec, explain, kill, list, man, pause, ps, run,
-    seccomp, spec, start, state, update,
+    checkpoint, completion, create, delete, doctor, events, exec, explain, kill, list, man, pause,
+    ps, restore, run, seccomp, spec, start, state, update,
 };
 
 const EXIT_STATUS: &str = "Exit status: 0 done, 1 failed, 2 the arguments make no sense, \
@@ -65,6 +65,9 @@ pub(super) enum Command {
     Resume(pause::ResumeArgs),
     Update(Box<update::UpdateArgs>),
     Events(events::EventsArgs),
+    #[command(disable_help_flag = true)]
+    Checkpoint(Box<checkpoint::CheckpointArgs>),
+    Restore(Box<restore::RestoreArgs>),
     Spec(spec::SpecArgs),
     /// Print what this program can apply, as one JSON document
     ///

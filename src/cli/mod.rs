@@ -5,8 +5,8 @@
 //! environment, or depends on the name that the program was called by: the self-test runs it
 //! under others.
 
-mod absent;
 mod arguments;
+mod checkpoint;
 mod completion;
 mod create;
 mod delete;
@@ -26,6 +26,7 @@ mod pause;
 mod ps;
 mod quick;
 mod report;
+mod restore;
 mod run;
 mod seccomp;
 mod spec;
@@ -42,7 +43,7 @@ use std::process::ExitCode;
 
 use arguments::{Cli, Command};
 use clap::CommandFactory;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use log::Log;
 
 use crate::ops::{Context, OpsError};
@@ -87,7 +88,7 @@ fn perform(cli: &Cli, guarded: sys::Result<()>) -> ExitCode {
     let outcome = match &cli.command {
         _ if cli.options.version => version::perform(),
         None => return usage(&misused("a subcommand is missing"), &log),
-        Some(Command::Other(words)) if !absent::is_known(words) => {
+        Some(Command::Other(words)) => {
             let name = words.first().map(|name| name.to_string_lossy()).unwrap_or_default();
             return usage(&misused(&format!("unrecognized subcommand '{name}'")), &log);
         }
@@ -114,6 +115,10 @@ fn dispatch(command: &Command, context: &Context, guarded: sys::Result<()>) -> O
         Command::Resume(args) => pause::perform_resume(context, args),
         Command::Update(args) => update::perform(context, args),
         Command::Events(args) => events::perform(context, args),
+        Command::Checkpoint(args) => {
+            guard(guarded).and_then(|()| checkpoint::perform(context, args))
+        }
+        Command::Restore(args) => guard(guarded).and_then(|()| restore::perform(context, args)),
         Command::Spec(args) => spec::perform(args),
         Command::Features => features::perform(),
         Command::Explain(args) => explain::perform(context, args),
@@ -122,7 +127,7 @@ fn dispatch(command: &Command, context: &Context, guarded: sys::Result<()>) -> O
         Command::Try(args) => try_out::perform(context, args),
         Command::Completion(args) => completion::perform(args),
         Command::Man(args) => man::perform(args),
-        Command::Other(words) => absent::perform(words),
+        Command::Other(_) => Err(OpsError::failed("", "there is no such subcommand")),
     }
 }
 
@@ -142,7 +147,26 @@ fn explain_usage(error: &clap::Error, words: &[OsString]) -> ExitCode {
         return printed.unwrap_or_else(|error| report::failure(&error, &Log::none()));
     }
     let log = global::log_of(words).unwrap_or_else(Log::none);
-    usage(error, &log)
+    match lacking_value(error) {
+        Some(flag) => {
+            let message = format!("flag needs an argument: {flag}");
+            usage(&Cli::command().error(ErrorKind::InvalidValue, message), &log)
+        }
+        None => usage(error, &log),
+    }
+}
+
+/// The option whose value is missing, if that is what is wrong. Engines look for the words that
+/// every other runtime has for it.
+fn lacking_value(error: &clap::Error) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let is_missing = error.kind() == ErrorKind::InvalidValue
+        && text(ContextKind::InvalidValue).is_some_and(str::is_empty);
+    let option = text(ContextKind::InvalidArg).filter(|_| is_missing)?;
+    option.split_whitespace().next().map(ToOwned::to_owned)
 }
 
 /// A usage error that the parser leaves to us.

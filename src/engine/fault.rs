@@ -21,7 +21,8 @@ pub(super) fn from_environment() {
 }
 
 /// Whether steps of this name are left out: `CASEMATE_SKIP` is a list of names, with commas.
-pub(super) fn skips(name: &str) -> bool {
+#[must_use]
+pub fn skips(name: &str) -> bool {
     std::env::var("CASEMATE_SKIP").is_ok_and(|list| list.split(',').any(|one| one == name))
 }
 

@@ -10,6 +10,7 @@ mod init;
 mod prepare;
 mod program;
 pub mod protect;
+pub mod restore;
 mod spawn;
 mod start;
 mod steps;

@@ -64,7 +64,8 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
 }
 
 /// Puts back what the kernel writes as a backslash and three octal digits.
-fn unescape(mut text: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn unescape(mut text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     while let [first, rest @ ..] = text {
         let (byte, rest) = match text {

@@ -310,7 +310,7 @@ fn needs_range(prepared: &Prepared) -> bool {
 }
 
 /// What a later command needs if this one is killed half-way.
-fn first_record(prepared: &Prepared, entry: &Entry) -> Record {
+pub(super) fn first_record(prepared: &Prepared, entry: &Entry) -> Record {
     let spec = &prepared.judged.spec;
     let mut annotations: BTreeMap<String, String> =
         spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();

@@ -2,6 +2,7 @@
 
 mod activation;
 mod attend;
+pub mod checkpoint;
 mod create;
 mod delete;
 mod doctor;
@@ -24,6 +25,7 @@ mod prepare;
 mod ps;
 mod record;
 mod relay;
+mod restore;
 mod run;
 pub mod seccomp;
 mod signals;
@@ -35,6 +37,7 @@ mod update;
 
 use std::path::PathBuf;
 
+pub use checkpoint::{CheckpointRequest, checkpoint, criu_works};
 pub use create::{CreateRequest, create};
 pub use delete::delete;
 pub use doctor::doctor;
@@ -48,6 +51,7 @@ pub use list::{ListItem, list};
 pub use pause::{pause, resume};
 pub use prepare::Otherwise;
 pub use ps::{pids, ps_table};
+pub use restore::{RestoreRequest, restore};
 pub use run::{Ran, RunRequest, run};
 pub use start::start;
 pub use state::{StateDocument, state};

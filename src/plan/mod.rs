@@ -7,6 +7,7 @@
 pub mod action;
 pub mod build;
 pub mod cgroup;
+pub mod checkpoint;
 pub mod cpus;
 pub mod exec;
 pub mod explain;
@@ -101,6 +102,10 @@ pub struct LaunchPlan {
     /// What `exec` will start from; none for the plan of an `exec`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec: Option<Box<ExecDefaults>>,
+    /// Whether the container was made again from files, and so has clocks of its own that go on
+    /// where they stood.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
     /// What the policy changed in what the bundle asked for.
     pub changes: Vec<Change>,
     /// What exceptions of the policy let through.

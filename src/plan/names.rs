@@ -288,19 +288,21 @@ fn filesystem_words(filesystem: &Filesystem) -> String {
     }
 }
 
+/// Flags of a mount that hold something back, and their words for mount(8).
+pub const FLAG_WORDS: [(u64, &str); 5] = [
+    (mount_attr::RDONLY, "ro"),
+    (mount_attr::NOSUID, "nosuid"),
+    (mount_attr::NODEV, "nodev"),
+    (mount_attr::NOEXEC, "noexec"),
+    (mount_attr::NOSYMFOLLOW, "nosymfollow"),
+];
+
 /// The flags of a mount, as mount(8) writes them.
 #[must_use]
 pub fn flags(attributes: &MountAttributes) -> String {
     let set = attributes.set | attributes.recursive_set;
-    let names = [
-        (mount_attr::RDONLY, "ro"),
-        (mount_attr::NOSUID, "nosuid"),
-        (mount_attr::NODEV, "nodev"),
-        (mount_attr::NOEXEC, "noexec"),
-        (mount_attr::NOSYMFOLLOW, "nosymfollow"),
-    ];
     let mut words: Vec<_> =
-        names.iter().filter(|(bit, _)| set & bit != 0).map(|(_, name)| *name).collect();
+        FLAG_WORDS.iter().filter(|(bit, _)| set & bit != 0).map(|(_, name)| *name).collect();
     if attributes.mapped {
         words.push("idmapped");
     }

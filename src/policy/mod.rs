@@ -6,6 +6,7 @@
 
 mod builtin;
 mod case;
+mod checkpoint;
 mod exception;
 mod exec;
 mod hooks_table;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use builtin::CONTROLS;
 pub use case::Case;
+pub use checkpoint::CheckpointPolicy;
 pub use exception::{Exception, Subject, WAIVABLE, WIDENED, Waived, waived_denials};
 pub use exec::{Allow, ExecPolicy, judge_process};
 pub use hooks_table::HooksTable;
@@ -114,6 +116,8 @@ pub struct Policy {
     pub seccomp: SeccompPolicy,
     /// Its table `[systemd]`.
     pub systemd: SystemdPolicy,
+    /// Its table `[checkpoint]`.
+    pub checkpoint: CheckpointPolicy,
     /// What does not hold for whom.
     pub exceptions: Vec<Exception>,
     /// What may be started in a container that runs.
@@ -130,6 +134,7 @@ impl Default for Policy {
             host: HostTable::default(),
             seccomp: SeccompPolicy::default(),
             systemd: SystemdPolicy::default(),
+            checkpoint: CheckpointPolicy::default(),
             exceptions: Vec::new(),
             exec: ExecPolicy::default(),
             hooks: HooksTable::default(),

@@ -4,7 +4,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::exec::{self, ExecPolicy};
-use super::{Exception, HooksTable, HostTable, Level, Policy, SeccompPolicy, SystemdPolicy};
+use super::{
+    CheckpointPolicy, Exception, HooksTable, HostTable, Level, Policy, SeccompPolicy, SystemdPolicy,
+};
 
 /// Why a policy file is not one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +37,8 @@ struct Document {
     hooks: HooksTable,
     #[serde(default)]
     systemd: SystemdPolicy,
+    #[serde(default)]
+    checkpoint: CheckpointPolicy,
     #[serde(default)]
     exception: Vec<Spanned<Exception>>,
 }
@@ -83,6 +87,7 @@ pub fn parse(file: &str, text: &str) -> Result<Policy, PolicyError> {
         seccomp: document.seccomp,
         hooks: document.hooks,
         systemd: document.systemd,
+        checkpoint: document.checkpoint,
         exceptions,
         exec,
     })

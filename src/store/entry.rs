@@ -53,7 +53,6 @@ const REFUSALS_LIMIT_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub struct Entry {
     id: ContainerId,
-    /// For messages only.
     path: PathBuf,
     root: OwnedFd,
     dir: OwnedFd,
@@ -69,6 +68,12 @@ impl Entry {
     #[must_use]
     pub fn id(&self) -> &ContainerId {
         &self.id
+    }
+
+    /// The path of the directory, as it was opened.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The directory. The descriptor carries the lock: a process that outlives this one must

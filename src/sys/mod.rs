@@ -13,6 +13,7 @@ pub mod caps;
 pub mod clone;
 pub mod fd;
 pub mod flags;
+pub mod look;
 pub mod mount;
 pub mod net;
 pub mod netlink;

@@ -4,6 +4,7 @@ mod birth;
 mod hooks;
 mod inside;
 mod mounts;
+mod restore;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

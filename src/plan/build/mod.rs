@@ -304,6 +304,7 @@ impl<'a> Builder<'a> {
             steps: self.steps,
             program,
             exec: Some(Box::new(ExecDefaults::new(self.process, &judged.exec))),
+            restored: false,
             changes: judged.changes.clone(),
             excepted: judged.excepted.clone(),
             would_refuse: judged.would_refuse.clone(),

@@ -218,6 +218,7 @@ impl<'a> Builder<'a> {
             steps: self.steps,
             program,
             exec: None,
+            restored: false,
             changes,
             excepted: Vec::new(),
             would_refuse: self.would_refuse,
@@ -338,6 +339,10 @@ impl<'a> Builder<'a> {
                     kinds.push(kind);
                 }
             }
+        }
+        if self.inputs.plan.restored && wanted(Namespace::Time) && !kinds.contains(&Namespace::Time)
+        {
+            kinds.push(Namespace::Time);
         }
         kinds.sort_by_key(|kind| *kind == Namespace::User);
         kinds

@@ -53,6 +53,7 @@ fn stored(level: &str, process: Value) -> LaunchPlan {
             directory: Text::new("/").unwrap(),
         },
         exec: Some(Box::new(ExecDefaults::new(&process, &ExecPolicy::default()))),
+        restored: false,
         changes: Vec::new(),
         excepted: Vec::new(),
         would_refuse: Vec::new(),
