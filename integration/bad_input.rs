@@ -89,7 +89,7 @@ fn properties_of_the_wrong_kind_are_named_by_their_address() {
             "/linux/seccomp/defaultAction",
         ),
         ("/linux/sysctl", json!({"net/../kernel/core_pattern": "x"}), "/linux/sysctl"),
-        ("/linux/intelRdt", json!({"closID": "x"}), "/linux/intelRdt"),
+        ("/linux/intelRdt", json!({"closID": 7}), "/linux/intelRdt/closID"),
         ("/linux/newThing", json!(true), "/linux/newThing"),
         ("/hooks/createRuntime", json!([{"path": "bin/true"}]), "/hooks/createRuntime/0/path"),
         ("/process/apparmorProfile", json!("strict"), "/process/apparmorProfile"),
@@ -156,9 +156,9 @@ fn ids_with_paths_in_them_touch_nothing() {
 fn all_faults_are_said_not_only_the_first() {
     let bundle = Bundle::new()
         .set("/process/cwd", json!("tmp"))
-        .set("/linux/intelRdt", json!({"closID": "x"}));
+        .set("/hooks/createRuntime", json!([{"path": "bin/true"}]));
 
-    refused(&bundle, &["/process/cwd", "/linux/intelRdt"]);
+    refused(&bundle, &["/process/cwd", "/hooks/createRuntime/0/path"]);
 }
 
 // rows: spec

@@ -116,8 +116,8 @@ fn what_is_not_understood_is_refused() {
 }
 
 #[test]
-fn what_other_runtimes_have_is_taken_with_whatever_follows() {
-    let parsed = parse("--root /r checkpoint --cwd / -t web-1 sh -c --help").unwrap();
+fn an_unknown_subcommand_is_taken_with_whatever_follows() {
+    let parsed = parse("--root /r frobnicate --cwd / -t web-1 sh -c --help").unwrap();
 
     let Some(Command::Other(words)) = parsed.command else { panic!("{parsed:?}") };
     assert_eq!(words.len(), 8);
