@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly ALL='seccomp seccomp_json seccomp_file spec'
+readonly ALL='seccomp seccomp_json seccomp_file spec recorded kernel_log dbus'
 seconds=60 targets=()
 while [ $# -gt 0 ]; do
 	case $1 in

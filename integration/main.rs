@@ -75,6 +75,8 @@ mod rootfs;
 #[cfg(test)]
 mod rootfs_shift;
 #[cfg(test)]
+mod seccomp_baseline;
+#[cfg(test)]
 mod seccomp_cli;
 #[cfg(test)]
 mod seccomp_compiler;

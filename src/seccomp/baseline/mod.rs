@@ -30,7 +30,7 @@ pub struct BaselineRule {
 pub(crate) enum Part {
     /// Always.
     Standing,
-    /// While a writable volume is id-mapped.
+    /// Under the level `hardened`, where writable volumes are id-mapped.
     SetIdBits,
 }
 
