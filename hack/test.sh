@@ -59,12 +59,12 @@ debian() {
 		--skip engines::
 }
 
-# Real engines with the binary under test. One after the other: each has namespaces of its own,
-# but the machine's control groups and its two processors are one.
+# Real engines with the binary under test. Few at a time: each has namespaces of its own, and mostly
+# waits, but more daemons at once would not be in time for one another.
 engines() {
-	need_packages podman conmon netavark aardvark-dns catatonit containerd \
-		containernetworking-plugins curl fuse-overlayfs iproute2 iptables &&
-		cargo test --locked --test integration -- --ignored --test-threads 1 engines::
+	need_packages podman conmon netavark aardvark-dns catatonit containerd buildah docker.io \
+		containernetworking-plugins curl fuse-overlayfs iproute2 iptables bsdutils &&
+		cargo test --locked --test integration -- --ignored --test-threads 3 engines::
 }
 
 # Links to private items are for readers of the source, where they are names and nothing more.

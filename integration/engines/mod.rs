@@ -6,5 +6,7 @@
 
 mod containerd;
 mod cri;
+mod docker;
+mod leaks;
 mod podman;
 mod support;

@@ -4,13 +4,14 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::leaks;
 use crate::support::{busybox_root, unique_tag};
 
 /// What is at /sys/fs/cgroup in a place.
@@ -22,10 +23,13 @@ pub(crate) enum Groups {
     AsIs,
 }
 
-/// Namespaces that an engine and its containers live in, until dropped.
+/// Namespaces that an engine and its containers live in, until dropped; then nothing may be left of
+/// them.
 pub(crate) struct Place {
     dir: TempDir,
+    tag: String,
     holder: Child,
+    mounts: u64,
 }
 
 /// What came of a call in a place.
@@ -63,11 +67,16 @@ for d in $D/groups/*; do
 done
 umount -l $D/groups";
 
+/// A record of the place's own tells which containers there were.
+const AUDIT: &str = "\
+mkdir -p /var/log/casemate && mkdir -m 700 $D/audit && mount --bind $D/audit /var/log/casemate";
+
 impl Place {
     /// Makes the namespaces. `setup` is a script that runs in them with the place's directory as
     /// `$D`; the binary under test is at /usr/local/bin/casemate.
     pub(crate) fn new(groups: Groups, setup: &str) -> Self {
-        let dir = tempfile::Builder::new().prefix(&unique_tag()).tempdir().unwrap();
+        let tag = unique_tag();
+        let dir = tempfile::Builder::new().prefix(&tag).tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let bin = dir.path().join("bin");
         fs::create_dir(&bin).unwrap();
@@ -77,7 +86,7 @@ impl Place {
             Groups::AsIs => AS_IS,
         };
         let script = format!(
-            "set -e\nmount --bind $D/bin /usr/local/bin\nip link set lo up\n{groups}\n{setup}\n\
+            "set -e\nmount --bind $D/bin /usr/local/bin\n{AUDIT}\nip link set lo up\n{groups}\n{setup}\n\
              echo ready; exec sleep infinity"
         );
         let mut holder = Command::new("unshare")
@@ -90,7 +99,13 @@ impl Place {
         let mut line = String::new();
         BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n", "the place could not be made");
-        Self { dir, holder }
+        let mounts = fs::metadata(format!("/proc/{}/ns/mnt", holder.id())).unwrap().ino();
+        Self { dir, tag, holder, mounts }
+    }
+
+    /// A word that is in no other place's names.
+    pub(crate) fn tag(&self) -> &str {
+        &self.tag
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -133,7 +148,12 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = self.holder.kill();
+        if !std::thread::panicking() {
+            let holder = i32::try_from(self.holder.id()).unwrap();
+            let audit = self.dir.path().join("audit");
+            leaks::assert_none(self.mounts, holder, &audit, &self.tag);
+        }
+        leaks::end_all(self.mounts);
         let _ = self.holder.wait();
     }
 }
