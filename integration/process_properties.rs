@@ -233,3 +233,34 @@ fn the_mask_of_permissions_is_the_bundles_or_the_callers() {
         assert_eq!(run(&bundle), "0077\n");
     }
 }
+
+// rows: process.capabilities
+#[test]
+fn a_capability_that_nobody_knows_is_warned_of_and_left_out() {
+    let warning = "ignoring unknown or unavailable capabilities: [CAP_BOGUS CAP_FUTURE]";
+    let sets = json!({"bounding": ["CAP_KILL", "CAP_BOGUS"], "permitted": ["CAP_FUTURE"]});
+    for runtime in [Runtime::new(), Runtime::audit()] {
+        let bundle = Bundle::new().set("/process/capabilities", sets.clone()).args([
+            "/bin/grep",
+            "CapBnd",
+            "/proc/self/status",
+        ]);
+
+        let ran = runtime.run(&bundle);
+        assert_eq!((ran.status, ran.stdout.trim()), (Some(0), "CapBnd:\t0000000000000020"));
+        assert!(ran.stderr.contains(warning), "{ran:?}");
+
+        let created = runtime.create(&bundle);
+        assert_eq!(created.status, Some(0), "{created:?}");
+        assert!(created.stderr.contains(warning), "{created:?}");
+    }
+    // Where something else is wrong, too.
+    let sets = json!({
+        "bounding": ["CAP_BOGUS", "CAP_FUTURE"], "permitted": ["CAP_KILL"],
+        "inheritable": ["CAP_KILL"],
+    });
+    let bundle = sleeper().set("/process/capabilities", sets);
+    let said = Runtime::audit().create(&bundle).failed(1);
+    assert!(said.contains(warning), "{said}");
+    assert!(said.contains("has what the bounding set lacks"), "{said}");
+}

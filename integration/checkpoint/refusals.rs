@@ -47,6 +47,25 @@ fn a_hardened_container_is_refused_and_told_why() {
 }
 
 #[test]
+fn a_parent_that_cannot_be_reached_from_the_images_is_named() {
+    let runtime = Runtime::audit();
+    let bundle = Bundle::new().args(["/bin/sleep", "60"]);
+    start(&runtime, &bundle);
+
+    std::fs::create_dir(images(&bundle)).unwrap();
+    for (parent, why) in
+        [("../nowhere", "No such file or directory"), ("../config.json", "which is no directory")]
+    {
+        let said = checkpoint(&runtime, &bundle, &["--parent-path", parent]).failed(1);
+
+        assert!(said.contains(&format!("`--parent-path {parent}`")), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+    assert_eq!(runtime.state(&bundle)["status"], "running");
+    assert_eq!(std::fs::read_dir(images(&bundle)).unwrap().count(), 0);
+}
+
+#[test]
 fn a_hardened_container_is_not_made_from_files_either() {
     let runtime = Runtime::new();
     let bundle = Bundle::new();

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::Outcome;
+use super::{Outcome, report};
 use crate::ops::{self, Context, CreateRequest, OpsError, Otherwise, WatchRequest};
 use crate::plan::build::CreateOptions;
 
@@ -94,5 +94,7 @@ impl LaunchArgs {
 
 pub(super) fn perform(context: &Context, args: &CreateArgs) -> Outcome {
     let request = args.common.request("create")?;
-    ops::create(context, &request).map(|()| ExitCode::SUCCESS)
+    let warnings = ops::create(context, &request)?;
+    report::warnings(&format!("create `{}`", request.id), &warnings);
+    Ok(ExitCode::SUCCESS)
 }

@@ -42,14 +42,12 @@ pub struct CreateRequest {
     pub otherwise: Otherwise,
 }
 
-/// Creates a container.
+/// Creates a container, and returns what its caller should know nevertheless.
 ///
 /// # Errors
 /// Why not; nothing is left behind.
-pub fn create(context: &Context, request: &CreateRequest) -> Result<()> {
-    let made = make(context, request, Way::Create)?;
-    drop(made);
-    Ok(())
+pub fn create(context: &Context, request: &CreateRequest) -> Result<Vec<String>> {
+    make(context, request, Way::Create).map(|made| made.prepared.warnings)
 }
 
 /// What becomes of a container once it is created.

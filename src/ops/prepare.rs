@@ -46,6 +46,8 @@ pub(super) struct Prepared {
     pub fellow: Option<Fellow>,
     /// The namespaces that are joined, by device and inode number.
     pub joined: Vec<(Namespace, (u64, u64))>,
+    /// What the caller is told although nothing fails.
+    pub warnings: Vec<String>,
 }
 
 /// What a caller wants otherwise than the bundle has it.
@@ -72,6 +74,7 @@ pub(super) fn prepare(
     let mut facts = probe::kernel_facts(config.spec(), &bundle)
         .map_err(|error| OpsError::because(doing, &error).hint(error.hint()))?;
     let fellow = pod::look(context, doing, policy.level, config.spec(), &mut facts)?;
+    let warnings = warnings(&config);
     let mut notes: Vec<String> = config
         .unknown_capabilities()
         .iter()
@@ -103,11 +106,35 @@ pub(super) fn prepare(
         joins_v1,
         notes,
     };
-    let plan = build::build(inputs).map_err(|faults| OpsError::faulty(doing, &faults))?;
+    let plan = build::build(inputs).map_err(|faults| {
+        let error = OpsError::faulty(doing, &faults);
+        warnings.iter().fold(error, |error, warning| error.fact("warning", warning.clone()))
+    })?;
     let document = plan.to_json().map_err(|error| OpsError::because(doing, &error))?;
     let digest = plan::digest(&document);
     let joined = facts.namespaces.iter().map(|found| (found.kind, found.identity)).collect();
-    Ok(Prepared { bundle, judged, plan, document, digest, rootfs, hierarchies, fellow, joined })
+    Ok(Prepared {
+        bundle,
+        judged,
+        plan,
+        document,
+        digest,
+        rootfs,
+        hierarchies,
+        fellow,
+        joined,
+        warnings,
+    })
+}
+
+/// Spec: config.md, "Linux Process": a capability that nobody can get is warned of. In the words
+/// that runc has for it, which is what people look for.
+fn warnings(config: &Config) -> Vec<String> {
+    let unknown = config.unknown_capabilities();
+    if unknown.is_empty() {
+        return Vec::new();
+    }
+    vec![format!("ignoring unknown or unavailable capabilities: [{}]", unknown.join(" "))]
 }
 
 /// The specification with every path followed to what it is, and what the policy must know of

@@ -29,7 +29,7 @@ pub struct RunRequest {
 pub struct Ran {
     /// The exit status of its program, as a shell shows it; 0 when detached.
     pub status: u8,
-    /// What went wrong afterwards, and changed nothing.
+    /// What could not be done, and changed nothing else.
     pub warnings: Vec<String>,
     /// What its filter refused, if that was to be reported here.
     pub refusals: Option<Report>,
@@ -64,7 +64,8 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<Ran> {
         record::failed(id, &made.prepared.plan, &made.prepared.digest, &error);
         return Err(made.take_back(error));
     }
-    let Made { prepared, entry, launched, record, .. } = made;
+    let Made { mut prepared, entry, launched, record, .. } = made;
+    let mut warnings = std::mem::take(&mut prepared.warnings);
     record::event(EventKind::Started, entry.id(), &prepared.plan, &prepared.digest);
     // While the program runs, other commands may work on the container.
     drop(entry);
@@ -77,7 +78,7 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<Ran> {
     drop(prepared);
     if request.detach {
         return match notifier.map(|it| it.wait(launched.process.as_fd(), Some(&signals))) {
-            None | Some(Ok(true)) => Ok(Ran::default()),
+            None | Some(Ok(true)) => Ok(Ran { warnings, ..Ran::default() }),
             Some(Ok(false)) => {
                 let what = "told to end before the program was ready";
                 Err(gone(OpsError::failed(doing.as_str(), what)))
@@ -100,16 +101,13 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<Ran> {
     let status = ended.status();
     let refusals = refusals(context, request, &record);
     if request.keep {
-        return Ok(Ran { status, warnings: Vec::new(), refusals });
+        return Ok(Ran { status, warnings, refusals });
     }
     // The program's status is the answer; what could not be removed is for `delete`.
-    let warnings = match super::delete::after_run(context, &request.create.id, &record) {
-        Ok(warnings) => warnings,
-        Err(error) => {
-            tracing::debug!("{error}");
-            Vec::new()
-        }
-    };
+    match super::delete::after_run(context, &request.create.id, &record) {
+        Ok(said) => warnings.extend(said),
+        Err(error) => tracing::debug!("{error}"),
+    }
     Ok(Ran { status, warnings, refusals })
 }
 

@@ -87,6 +87,7 @@ pub fn checkpoint(context: &Context, request: &CheckpointRequest) -> Result<()> 
         return Err(OpsError::failed(doing, "its stored plan is not the one it was made from"));
     }
     refuse_obstacles(doing, &plan, "can be made again exactly")?;
+    check_parent(doing, request)?;
     let criu = criu(context, doing)?;
     write(doing, request, &criu, &record, &plan)?;
     record::event(EventKind::Checkpointed, &id, &plan, &record.plan_digest);
@@ -95,6 +96,20 @@ pub fn checkpoint(context: &Context, request: &CheckpointRequest) -> Result<()> 
         super::delete::after_run(context, &request.id, &record)?;
     }
     Ok(())
+}
+
+/// CRIU follows the path from the images, on this host and on the one that restores.
+fn check_parent(doing: &str, request: &CheckpointRequest) -> Result<()> {
+    let Some(parent) = &request.parent_path else { return Ok(()) };
+    let from_images = request.image_path.join(parent);
+    let why = match from_images.metadata() {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => "which is no directory".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let place = from_images.display();
+    let what = format!("`--parent-path {}` leads to {place}: {why}", parent.display());
+    Err(OpsError::failed(doing, what).fact("undone", "nothing was done"))
 }
 
 /// Refuses what CRIU could not make as its plan says.
