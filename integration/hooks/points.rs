@@ -49,7 +49,8 @@ fn every_hook_is_run_at_its_point_and_told_the_state() {
 
 fn check_state(bundle: &Bundle, stage: &str, pid: i64, told: &Value) {
     let (status, pid) = match stage {
-        "prestart" | "createRuntime" => ("creating", pid),
+        "prestart" => ("created", pid),
+        "createRuntime" => ("creating", pid),
         // The container's own view.
         "createContainer" => ("creating", 1),
         "startContainer" => ("created", 1),

@@ -20,6 +20,9 @@ use crate::sys::{Errno, fd, process, trace};
 /// How long init may take to load its filter, and whoever answers to let it become the program.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a process that said why it fails, or was killed, may take to end.
+const ENDING: Duration = Duration::from_secs(2);
+
 /// An init that waits for `start`.
 #[derive(Debug, Clone, Copy)]
 pub struct Waiting<'fd> {
@@ -48,6 +51,19 @@ pub trait Attendant {
 /// # Errors
 /// The step that failed, of init or beside it. Then init has ended, or is killed.
 pub fn start(
+    init: Waiting<'_>,
+    plan: &LaunchPlan,
+    attendant: &mut dyn Attendant,
+) -> Result<(), LaunchError> {
+    let started = let_go(init, plan, attendant);
+    if started.is_err() {
+        // Whoever hears of the failure may delete the container at once.
+        is_readable_within(init.process, ENDING);
+    }
+    started
+}
+
+fn let_go(
     init: Waiting<'_>,
     plan: &LaunchPlan,
     attendant: &mut dyn Attendant,
@@ -313,9 +329,13 @@ fn wait(
 
 /// Whether a socket has something to say, or a process has ended.
 fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    is_readable_within(fd, Duration::ZERO)
+}
+
+fn is_readable_within(fd: BorrowedFd<'_>, patience: Duration) -> bool {
     let mut events = [PollFd::new(&fd, PollFlags::IN)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    matches!(rustix::event::poll(&mut events, Some(&now)), Ok(ready) if ready > 0)
+    let Ok(timeout) = Timespec::try_from(patience) else { return false };
+    matches!(rustix::event::poll(&mut events, Some(&timeout)), Ok(ready) if ready > 0)
 }
 
 impl super::Launched {

@@ -66,12 +66,13 @@ impl Stage {
         list.as_deref().unwrap_or_default()
     }
 
-    /// The `status` that its hooks are told. Spec: runtime-spec, runtime.md, "State".
+    /// The `status` that its hooks are told. Spec: runtime-spec, runtime.md, "State" and
+    /// "Lifecycle": `prestart` is called when the environment has been created.
     #[must_use]
     pub fn status(self) -> &'static str {
         match self {
-            Self::Prestart | Self::CreateRuntime | Self::CreateContainer => "creating",
-            Self::StartContainer => "created",
+            Self::CreateRuntime | Self::CreateContainer => "creating",
+            Self::Prestart | Self::StartContainer => "created",
             Self::Poststart => "running",
             Self::Poststop => "stopped",
         }
