@@ -33,9 +33,13 @@ mod explain;
 #[cfg(test)]
 mod hardened;
 #[cfg(test)]
+mod home;
+#[cfg(test)]
 mod hooks;
 #[cfg(test)]
 mod hostile_bundle;
+#[cfg(test)]
+mod kill;
 #[cfg(test)]
 mod labels;
 #[cfg(test)]

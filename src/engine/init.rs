@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::hook;
 use super::prepare::{InitPlan, StartGate};
-use super::steps::{io, label, namespace, privileges};
+use super::steps::{home, io, label, namespace, privileges};
 use super::wire::{self, Failure};
 use crate::plan::{Action, StepId};
 use crate::sys::{Errno, Result, process, task};
@@ -117,6 +117,10 @@ fn perform(init: &mut Init<'_>, id: StepId, action: &Action) -> Result<()> {
         Action::ForbidNewPrivileges => process::forbid_new_privileges(),
         Action::ChangeDirectory { to } => io::change_directory(to, init.approached),
         Action::ResetSignals => process::reset_signals(),
+        Action::FindHome { uid } => {
+            home::find(init.plan, *uid);
+            Ok(())
+        }
         Action::FindProgram => io::find_program(init),
         Action::CloseDescriptors => io::close_descriptors(init.plan.preserve),
         Action::LoadFilter { .. } => {
@@ -187,6 +191,8 @@ fn await_start(init: &mut Init<'_>) -> Result<()> {
             // of this process, and it ends.
             wire::await_go(init.peer.socket())?;
             let listener = io::keep_only(init.plan, listener)?;
+            // The kernel keeps such a signal from the first process of a pid namespace otherwise.
+            process::end_when_terminated()?;
             let connection = crate::sys::socket::accept(listener)?;
             wire::await_go(connection.as_fd())?;
             init.peer = Peer::Starter(connection);

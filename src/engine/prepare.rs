@@ -10,7 +10,7 @@ use crate::plan::mount::Filesystem;
 use crate::plan::text::Text;
 use crate::plan::{Action, LaunchPlan, Namespace, Slot, StepId, Track};
 use crate::seccomp::{self, Abi};
-use crate::sys::process::StringArray;
+use crate::sys::execute::StringArray;
 use crate::sys::seccomp::Instruction;
 use crate::sys::{Result, fd, socket};
 
@@ -55,6 +55,8 @@ pub(super) struct InitPlan<'plan> {
     pub environment: StringArray<'plan>,
     /// The environment as the plan has it.
     texts: &'plan [Text],
+    /// Whether a step finds the user's home.
+    homeless: bool,
     /// Where it may be.
     pub candidates: &'plan [Text],
     /// The seccomp filter.
@@ -132,6 +134,7 @@ impl<'plan> InitPlan<'plan> {
         let (filter, filter_flags) = filter(&steps);
         let hooks = inner_hooks(&steps);
         let labelled = steps.iter().any(|(_, action)| matches!(action, Action::Label { .. }));
+        let homeless = steps.iter().any(|(_, action)| matches!(action, Action::FindHome { .. }));
         let texts = |texts: &'plan [Text]| StringArray::new(texts.iter().map(Text::as_c_str));
         Self {
             steps,
@@ -139,7 +142,8 @@ impl<'plan> InitPlan<'plan> {
             start,
             namespaces,
             arguments: texts(&plan.program.arguments),
-            environment: texts(&plan.program.environment),
+            environment: environment(plan.program.environment.iter(), homeless),
+            homeless,
             texts: &plan.program.environment,
             candidates: &plan.program.candidates,
             hook_filter: if hooks.is_empty() { Vec::new() } else { hook_filter(plan, &filter) },
@@ -165,7 +169,7 @@ impl<'plan> InitPlan<'plan> {
             variables.iter().any(|other| name(other) == own)
         };
         let kept = self.texts.iter().filter(|text| !replaced(text));
-        self.environment = StringArray::new(kept.chain(variables).map(Text::as_c_str));
+        self.environment = environment(kept.chain(variables), self.homeless);
     }
 
     /// The lowest number that init may use for itself.
@@ -230,6 +234,15 @@ impl<'plan> InitPlan<'plan> {
     pub(super) fn sysctl(&self) -> BorrowedFd<'_> {
         fd::borrowed(self.sysctl_number())
     }
+}
+
+/// The environment of the program, with room for a home where one has to be found.
+fn environment<'plan>(
+    texts: impl Iterator<Item = &'plan Text>,
+    homeless: bool,
+) -> StringArray<'plan> {
+    let texts = texts.map(Text::as_c_str);
+    if homeless { StringArray::with_room(texts, b"HOME=") } else { StringArray::new(texts) }
 }
 
 /// The slot of the container's procfs, if this is the step that builds it.

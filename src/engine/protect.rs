@@ -12,9 +12,9 @@ use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 
 use crate::plan::{Action, LaunchPlan};
 use crate::sys::arguments::Arguments;
+use crate::sys::execute::{self, StringArray};
 use crate::sys::flags::mount_attr;
-use crate::sys::process::StringArray;
-use crate::sys::{Errno, Result, fd, mount, process};
+use crate::sys::{Errno, Result, fd, mount};
 
 /// Continues from a read-only mount if `plan` makes no user namespace. Returns at once if there
 /// is no need, or if that has happened already.
@@ -56,7 +56,7 @@ pub fn continue_read_only(plan: &LaunchPlan, preserve: u32) -> Result<()> {
     for number in (3..).take(usize::try_from(preserve).unwrap_or(0)) {
         fd::keep_across_exec(number)?;
     }
-    Err(process::execute_at(copy.as_fd(), &arguments, &environment))
+    Err(execute::program_at(copy.as_fd(), &arguments, &environment))
 }
 
 /// Overwrites this process's arguments, which neighbours in a shared pid namespace could read:

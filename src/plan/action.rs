@@ -2,11 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::cgroup::CgroupPlan;
-use super::cpus::CpuSet;
-use super::hooks::Hook;
-use super::labels::Label;
-use super::listener::Listener;
 use super::mount::{DeviceNode, Filesystem, FsOption, MountAttributes};
 use super::resctrl::Resctrl;
 use super::task::{IoPriority, MemoryPolicy, Scheduler};
@@ -15,6 +10,7 @@ pub use super::terms::{
     MountPoint, Namespace, Overlay, Place, Slot, Track,
 };
 use super::text::{HostPath, RootedPath, Text};
+use super::{cgroup::CgroupPlan, cpus::CpuSet, hooks::Hook, labels::Label, listener::Listener};
 use crate::seccomp::Program;
 
 /// One thing that is done.
@@ -375,6 +371,11 @@ pub enum Action {
     },
     /// Gives every signal its default action.
     ResetSignals,
+    /// Finds the home of the user in the image's `/etc/passwd`.
+    FindHome {
+        /// User id inside.
+        uid: u32,
+    },
     /// Finds the program in the search path of its environment.
     FindProgram,
     /// Lets only standard input, output and error, and what was asked for, be inherited.

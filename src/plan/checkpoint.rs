@@ -127,6 +127,7 @@ fn obstacle(action: &Action) -> Option<&'static str> {
         | Action::ForbidNewPrivileges
         | Action::ChangeDirectory { .. }
         | Action::ResetSignals
+        | Action::FindHome { .. }
         | Action::FindProgram
         | Action::CloseDescriptors
         | Action::LoadFilter { .. }

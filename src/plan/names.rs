@@ -90,6 +90,7 @@ impl Action {
             Self::ForbidNewPrivileges => "privs.forbid-new",
             Self::ChangeDirectory { .. } => "process.change-directory",
             Self::ResetSignals => "process.reset-signals",
+            Self::FindHome { .. } => "process.find-home",
             Self::FindProgram => "process.find-program",
             Self::CloseDescriptors => "process.close-descriptors",
             Self::LoadFilter { .. } => "seccomp.load",
@@ -194,6 +195,7 @@ impl Action {
             Self::LimitBounding { keep } => capability_words(*keep),
             Self::SetIds { uid, gid, groups } => format!("{uid}:{gid} {groups:?}"),
             Self::SetCapabilities { sets } => capability_words(sets.permitted),
+            Self::FindHome { uid } => format!("of user {uid}"),
             Self::ApproachDirectory { to } | Self::ChangeDirectory { to } => to.to_string(),
             Self::HandOver { to } => format!("to {to}"),
             Self::LoadFilter { program } => {

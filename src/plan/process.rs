@@ -17,6 +17,9 @@ use crate::seccomp::Program;
 /// Where programs are looked for when the environment does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Where the home is of a user whom the image does not know.
+const HOMELESS: &str = "HOME=/";
+
 /// `CAP_SYS_ADMIN`, needed to load a filter without `no_new_privs`.
 const SYS_ADMIN: u64 = 1 << 21;
 
@@ -37,7 +40,7 @@ pub(super) fn program(process: &Process) -> Result<ProgramPlan, PlanError> {
     let arguments = process.args().clone().unwrap_or_default();
     let given = process.env().clone().unwrap_or_default();
     texts("/process/env", &given)?;
-    let environment = environment(given, process.user().uid());
+    let environment = environment(given);
     let directory = process.cwd().to_str().unwrap_or_default();
     let directory = Text::new(directory)
         .map_err(|error| PlanError::new("/process/cwd".to_owned(), error.to_string()))?;
@@ -51,8 +54,8 @@ pub(super) fn program(process: &Process) -> Result<ProgramPlan, PlanError> {
 }
 
 /// Each variable once: of several with one name the last counts, though getenv(3) would find the
-/// first. An empty `HOME` counts as none.
-fn environment(given: Vec<String>, uid: u32) -> Vec<String> {
+/// first. An empty `HOME` counts as none; a step then looks for one.
+fn environment(given: Vec<String>) -> Vec<String> {
     let name = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
     let mut seen = std::collections::HashSet::new();
     let mut environment: Vec<String> =
@@ -60,11 +63,17 @@ fn environment(given: Vec<String>, uid: u32) -> Vec<String> {
     environment.reverse();
     environment.retain(|variable| variable != "HOME=");
     if !environment.iter().any(|variable| variable.starts_with("HOME=")) {
-        // Never from the image's /etc/passwd: that is image content, read with our credentials.
-        let home = if uid == 0 { "HOME=/root" } else { "HOME=/" };
-        environment.push(home.to_owned());
+        environment.push(HOMELESS.to_owned());
     }
     environment
+}
+
+/// Whether the process is told no home, so that the image's `/etc/passwd` says which: read by
+/// init, when it has no right left that the program will not have.
+fn lacks_home(process: &Process) -> bool {
+    let of = |variable: &&String| variable.starts_with("HOME=");
+    let last = process.env().iter().flatten().rfind(of);
+    last.is_none_or(|variable| variable == "HOME=")
 }
 
 fn candidates(arguments: &[String], environment: &[String]) -> Vec<String> {
@@ -102,9 +111,23 @@ pub(super) fn capability_sets(process: &Process, facts: &KernelFacts) -> Capabil
         bounding,
         permitted,
         effective: mask(sets.effective().as_ref()) & permitted,
-        inheritable: mask(sets.inheritable().as_ref()) & permitted,
+        // The kernel asks only that it is bounded. Reference: capabilities(7).
+        inheritable: mask(sets.inheritable().as_ref()) & facts.bounding,
         ambient: mask(sets.ambient().as_ref()) & permitted & mask(sets.inheritable().as_ref()),
     }
+}
+
+/// What is asked for in the ambient set and cannot be there, if anything is.
+pub(super) fn not_raised(process: &Process, sets: CapabilitySets) -> Option<String> {
+    let asked = process.capabilities().as_ref().and_then(|sets| sets.ambient().as_ref());
+    let lost = mask(asked) & !sets.ambient;
+    (lost != 0).then(|| {
+        let names = super::names::capability_words(lost);
+        format!(
+            "/process/capabilities/ambient: can't raise ambient capability {names}: what is not \
+             permitted and inheritable, too, cannot be ambient"
+        )
+    })
 }
 
 /// Resource limits, checked against what this process may do.
@@ -242,6 +265,9 @@ pub(super) fn last_steps(
     }
     steps.extend(labels::steps(process, lsm));
     steps.push((Action::ChangeDirectory { to: program.directory.clone() }, "/process/cwd"));
+    if lacks_home(process) {
+        steps.push((Action::FindHome { uid: user.uid() }, "/process/env"));
+    }
     steps.push((Action::FindProgram, "/process/args"));
     for limit in limits {
         steps.push((Action::SetLimit { limit }, "/process/rlimits"));
@@ -274,7 +300,7 @@ mod tests {
     fn of_several_variables_with_one_name_the_last_counts() {
         let given = ["A=1", "HOME=/x", "A=2", "HOME="].map(str::to_owned).to_vec();
 
-        assert_eq!(environment(given, 7), ["A=2", "HOME=/"]);
+        assert_eq!(environment(given), ["A=2", "HOME=/"]);
     }
 
     #[test]

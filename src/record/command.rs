@@ -14,7 +14,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use super::watcher::Watcher;
 use crate::seccomp::Program as Filter;
 use crate::sys::clone::{self, Copied, Descriptors};
-use crate::sys::process::{self, Ended, StringArray};
+use crate::sys::execute::{self, StringArray};
+use crate::sys::process::{self, Ended};
 use crate::sys::{Errno, fd, seccomp, socket};
 
 /// Why a command was not run.
@@ -131,7 +132,7 @@ impl Start<'_> {
                 process::end(1)
             }
         }
-        let errno = process::execute(self.program, &self.arguments, &self.environment);
+        let errno = execute::program(self.program, &self.arguments, &self.environment);
         say(socket, NO_PROGRAM, number_of(errno));
         process::end(127)
     }

@@ -11,6 +11,7 @@ pub mod attempt;
 pub mod bpf;
 pub mod caps;
 pub mod clone;
+pub mod execute;
 pub mod fd;
 pub mod flags;
 pub mod look;

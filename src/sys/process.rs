@@ -1,14 +1,13 @@
 //! What a process says about itself before it becomes the workload, and how it ends.
 //! Functions marked so allocate nothing: they run in the new process.
-#![expect(
-    unsafe_code,
-    reason = "prctl(2), setgroups(2), execve(2) and their like have no safe form"
-)]
+#![expect(unsafe_code, reason = "prctl(2), setgroups(2) and their like have no safe form")]
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_int};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::{Errno, Result, check};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal};
+
+use super::{Result, check};
 
 /// Forbids other processes to trace this one or to read its `/proc` entries, until execve.
 ///
@@ -232,48 +231,21 @@ pub fn current_directory(buffer: &mut [u8]) -> Result<Option<u8>> {
     Ok(buffer.first().copied())
 }
 
-/// A NULL-terminated array of pointers to NUL-terminated strings, as execve(2) wants it.
+/// Has `SIGTERM` end this process, also the first one of a pid namespace, which would not notice.
+/// Allocates nothing.
 ///
-/// Made before the clone, so that nothing is allocated after it.
-#[derive(Debug)]
-pub struct StringArray<'text> {
-    pointers: Vec<*const c_char>,
-    _text: std::marker::PhantomData<&'text CStr>,
-}
-
-impl<'text> StringArray<'text> {
-    /// Takes the addresses of `strings`, which stay borrowed.
-    pub fn new(strings: impl Iterator<Item = &'text CStr>) -> Self {
-        let pointers = strings.map(CStr::as_ptr).chain([std::ptr::null()]).collect();
-        Self { pointers, _text: std::marker::PhantomData }
+/// # Errors
+/// None is documented for these values.
+///
+/// Reference: `pid_namespaces(7)`; sigaction(2).
+pub fn end_when_terminated() -> Result<()> {
+    extern "C" fn terminated(signal: c_int) {
+        end(signal.saturating_add(128));
     }
-}
-
-/// Becomes the program at `path`. Returns only on failure. Allocates nothing.
-///
-/// Reference: execve(2).
-#[must_use]
-pub fn execute(path: &CStr, arguments: &StringArray<'_>, environment: &StringArray<'_>) -> Errno {
-    let (argv, envp) = (arguments.pointers.as_ptr(), environment.pointers.as_ptr());
-    // SAFETY: all three are NUL- or NULL-terminated and borrowed for longer than the call.
-    unsafe { libc::syscall(libc::SYS_execve, path.as_ptr(), argv, envp) };
-    Errno::last()
-}
-
-/// Becomes the program that `file` refers to. Returns only on failure.
-///
-/// Reference: execveat(2), `AT_EMPTY_PATH`.
-#[must_use]
-pub fn execute_at(
-    file: BorrowedFd<'_>,
-    arguments: &StringArray<'_>,
-    environment: &StringArray<'_>,
-) -> Errno {
-    let (argv, envp) = (arguments.pointers.as_ptr(), environment.pointers.as_ptr());
-    let (empty, flags) = (c"".as_ptr(), libc::AT_EMPTY_PATH);
-    // SAFETY: all are NUL- or NULL-terminated and borrowed for longer than the call.
-    unsafe { libc::syscall(libc::SYS_execveat, file.as_raw_fd(), empty, argv, envp, flags) };
-    Errno::last()
+    let action = SigAction::new(SigHandler::Handler(terminated), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler makes one system call, which may be made in any state of the process.
+    unsafe { nix::sys::signal::sigaction(Signal::SIGTERM, &action) }?;
+    Ok(())
 }
 
 /// Ends this process at once: no destructor, no exit handler, no buffer is run or flushed.

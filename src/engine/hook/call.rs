@@ -13,7 +13,7 @@ use super::directory;
 use crate::plan::Namespace;
 use crate::plan::hooks::Hook;
 use crate::plan::text::Text;
-use crate::sys::process::StringArray;
+use crate::sys::execute::{self, StringArray};
 use crate::sys::{Errno, Result, fd, ns, process};
 
 /// Where a hook is run.
@@ -78,7 +78,7 @@ impl<'a> Call<'a> {
         report: BorrowedFd<'_>,
     ) -> ! {
         let error = match self.prepare(output) {
-            Ok(()) => process::execute(self.path, &self.arguments, &self.environment),
+            Ok(()) => execute::program(self.path, &self.arguments, &self.environment),
             Err(error) => error,
         };
         let _ = rustix::io::write(report, &raw(error).to_ne_bytes());

@@ -15,7 +15,7 @@ use crate::engine::steps::io;
 use crate::engine::wire::{self, Failure};
 use crate::plan::{Action, StepId};
 use crate::sys::process::{self, Ended};
-use crate::sys::{Errno, Result, seccomp};
+use crate::sys::{Errno, Result, execute, seccomp};
 
 /// Runs the hook of step `id`, and waits for its end. One that fails is the end of init.
 pub(in crate::engine) fn run(init: &mut Init<'_>, id: StepId) -> Result<()> {
@@ -98,7 +98,7 @@ pub(in crate::engine) fn become_hook(
             wire::fail(init.peer.socket(), Failure { step, errno });
         }
     }
-    let errno = process::execute(hook.path, &hook.arguments, hook.environment(plan));
+    let errno = execute::program(hook.path, &hook.arguments, hook.environment(plan));
     wire::fail(init.peer.socket(), Failure { step: hook.id, errno })
 }
 

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use crate::engine::init::Init;
 use crate::engine::prepare::InitPlan;
 use crate::plan::text::Text;
-use crate::sys::{Errno, Result, fd, process, socket, terminal};
+use crate::sys::{Errno, Result, execute, fd, process, socket, terminal};
 
 /// Occupies every number that init uses under a known meaning, so that nothing it opens in
 /// passing lands there. What the supervisor had open at these numbers is not init's to use.
@@ -120,5 +120,5 @@ pub(in crate::engine) fn close_descriptors(preserve: u32) -> Result<()> {
 pub(in crate::engine) fn execute(init: &Init<'_>) -> Result<()> {
     let index = init.program.unwrap_or(0);
     let Some(program) = init.plan.candidates.get(index) else { return Err(Errno::ENOENT) };
-    Err(process::execute(program.as_c_str(), &init.plan.arguments, &init.plan.environment))
+    Err(execute::program(program.as_c_str(), &init.plan.arguments, &init.plan.environment))
 }

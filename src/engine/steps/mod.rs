@@ -4,6 +4,7 @@ pub(super) mod attach;
 pub(super) mod copy_up;
 pub(super) mod cover;
 pub(super) mod dev;
+pub(super) mod home;
 pub(super) mod io;
 pub(super) mod label;
 pub(super) mod mapping;

@@ -280,6 +280,7 @@ impl<'plan> Supervisor<'plan> {
             | Action::ForbidNewPrivileges
             | Action::ChangeDirectory { .. }
             | Action::ResetSignals
+            | Action::FindHome { .. }
             | Action::FindProgram
             | Action::CloseDescriptors
             | Action::LoadFilter { .. }

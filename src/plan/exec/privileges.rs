@@ -49,13 +49,13 @@ pub(super) fn capabilities(process: &Process, inputs: &ExecInputs<'_>) -> Grante
         (asked.inheritable, asked.ambient) = (0, 0);
     }
     let permitted = asked.permitted & ceiling;
-    let inheritable = asked.inheritable & permitted;
+    let inheritable = asked.inheritable & asked.bounding & ceiling;
     granted.sets = CapabilitySets {
         bounding: asked.bounding & ceiling,
         permitted,
         effective: asked.effective & permitted,
         inheritable,
-        ambient: asked.ambient & inheritable,
+        ambient: asked.ambient & permitted & inheritable,
     };
     granted
 }

@@ -65,6 +65,7 @@ fn fate(action: &Action) -> Fate {
         | Action::ForbidNewPrivileges
         | Action::ChangeDirectory { .. }
         | Action::ResetSignals
+        | Action::FindHome { .. }
         | Action::FindProgram
         | Action::CloseDescriptors
         | Action::LoadFilter { .. }
