@@ -126,7 +126,7 @@ fn what_makes_no_sense_in_a_scheduler_is_named() {
     for (scheduler, words) in [
         (json!({"policy": "SCHED_FIFO"}), "/process/scheduler/priority: not from 1 to 99: 0"),
         (json!({"policy": "SCHED_OTHER", "nice": 20}), "nice: not from -20 to 19: 20"),
-        (json!({"policy": "SCHED_IDLE", "nice": 1}), "nice: has no meaning with SCHED_IDLE"),
+        (json!({"policy": "SCHED_IDLE", "nice": -21}), "nice: not from -20 to 19: -21"),
         (json!({"policy": "SCHED_OTHER", "priority": 1}), "has no meaning with SCHED_OTHER"),
         (json!({"policy": "SCHED_RR", "priority": 1, "period": 1}), "only with SCHED_DEADLINE"),
         (json!({"policy": "SCHED_NONE"}), "/process/scheduler/policy"),

@@ -36,7 +36,7 @@ pub enum CgroupError {
     },
 
     /// The group was there already, and frozen: nothing in it would ever run.
-    #[error("control group /{path} is frozen")]
+    #[error("container's cgroup unexpectedly frozen: nothing would ever run in /{path}")]
     Frozen {
         /// The group.
         path: String,

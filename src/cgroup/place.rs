@@ -92,10 +92,16 @@ fn check_free(leaf: &Directory, is_v1: bool, path: &RelativePath) -> Result<(), 
     let path = path.as_str();
     let read = |file: &str| leaf.read(file).map_err(CgroupError::system("read", path));
     if is_v1 {
-        return if read("cgroup.procs")?.is_empty() {
-            Ok(())
-        } else {
-            Err(CgroupError::Occupied { path: path.to_owned() })
+        if !read("cgroup.procs")?.is_empty() {
+            return Err(CgroupError::Occupied { path: path.to_owned() });
+        }
+        // The file is in one of the hierarchies.
+        return match leaf.read("freezer.state") {
+            Ok(state) if state.trim() != "THAWED" => {
+                Err(CgroupError::Frozen { path: path.to_owned() })
+            }
+            Ok(_) | Err(Errno::ENOENT) => Ok(()),
+            Err(source) => Err(CgroupError::system("read", path)(source)),
         };
     }
     let events = read("cgroup.events")?;

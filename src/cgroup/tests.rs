@@ -251,6 +251,28 @@ fn a_group_with_processes_or_frozen_is_refused() {
 }
 
 #[test]
+fn a_group_that_a_v1_freezer_holds_is_refused() {
+    let hierarchies = Hierarchies::open().unwrap();
+    let freezer = hierarchies.v1_mount("freezer").map(Path::to_owned);
+    let Some(freezer) = freezer else {
+        println!("skipped, because no v1 hierarchy has the freezer");
+        return;
+    };
+    let name = unique("v1-frozen");
+    let directory = freezer.join(&name).join("leaf");
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("freezer.state"), "FROZEN").unwrap();
+
+    let path = format!("/{name}/leaf");
+    let frozen = Cgroup::create(&plan_at(Some(&path), "{}"), claimant("other"), &hierarchies);
+
+    std::fs::write(directory.join("freezer.state"), "THAWED").unwrap();
+    std::fs::remove_dir(&directory).unwrap();
+    std::fs::remove_dir(freezer.join(&name)).unwrap();
+    assert!(matches!(frozen, Err(CgroupError::Frozen { .. })), "{frozen:?}");
+}
+
+#[test]
 fn a_failed_creation_leaves_nothing() {
     let hierarchies = Hierarchies::open().unwrap();
     let top = unique("undo");

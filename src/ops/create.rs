@@ -333,7 +333,7 @@ pub(super) fn first_record(prepared: &Prepared, entry: &Entry) -> Record {
         plan_digest: prepared.digest.clone(),
         cgroup: serde_json::Value::Null,
         range: None,
-        shares_pids: prepared.joined.iter().any(|(kind, _)| *kind == Namespace::Pid),
+        shares_pids: !has_own_pids(&prepared.plan),
         has_poststop: hooks::any(&prepared.plan, Track::AfterEnd),
         resctrl: resctrl(&prepared.plan, entry.id().as_str()),
         phase: Phase::Creating,
@@ -361,4 +361,10 @@ pub(super) fn launch_error(doing: &str, error: &LaunchError) -> OpsError {
         Some(hint) => failed.hint(hint),
         None => failed,
     }
+}
+
+/// Whether init is the first process of a pid namespace, so that all others end with it.
+fn has_own_pids(plan: &LaunchPlan) -> bool {
+    let is_born_so = |action: &Action| matches!(action, Action::Spawn { namespaces } if namespaces.contains(&Namespace::Pid));
+    plan.steps.iter().any(|step| is_born_so(&step.action))
 }

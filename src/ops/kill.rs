@@ -18,9 +18,11 @@ pub fn kill(context: &Context, id: &str, signal: i32, all: bool) -> Result<()> {
     let entry = store.lock(&id).map_err(|error| super::stored(&doing, &error))?;
     let record = entry.read_state().map_err(|error| super::stored(&doing, &error))?;
     let status = entry.status(Some(&record));
-    if all {
-        signal_all(&doing, &record, signal)?;
-        if status == Status::Stopped {
+    // No pid namespace ends with this init: what it left behind runs on.
+    let orphaned = status == Status::Stopped && record.shares_pids && signal == libc::SIGKILL;
+    if all || orphaned {
+        let any = signal_all(&doing, &record, signal)?;
+        if status == Status::Stopped && (all || any) {
             return Ok(());
         }
     }
@@ -50,19 +52,20 @@ pub fn kill(context: &Context, id: &str, signal: i32, all: bool) -> Result<()> {
     Ok(())
 }
 
-/// Signals every process in the control group, beside init.
-fn signal_all(doing: &str, record: &Record, signal: i32) -> Result<()> {
+/// Signals every process in the control group, beside init; says whether there was any.
+fn signal_all(doing: &str, record: &Record, signal: i32) -> Result<bool> {
     let Ok(saved) = serde_json::from_value::<SavedCgroup>(record.cgroup.clone()) else {
-        return Ok(());
+        return Ok(false);
     };
     let failed = |error: &dyn std::error::Error| OpsError::because(doing, error);
     let hierarchies = Hierarchies::open().map_err(|error| failed(&error))?;
-    let Ok(cgroup) = Cgroup::open(&saved, &hierarchies) else { return Ok(()) };
+    let Ok(cgroup) = Cgroup::open(&saved, &hierarchies) else { return Ok(false) };
+    let pids = cgroup.pids().map_err(|error| failed(&error))?;
     if signal == libc::SIGKILL {
-        return cgroup.kill_all().map_err(|error| failed(&error));
+        return cgroup.kill_all().map(|()| !pids.is_empty()).map_err(|error| failed(&error));
     }
     let init = record.process.map(crate::store::ProcessId::pid);
-    for pid in cgroup.pids().map_err(|error| failed(&error))? {
+    for pid in pids.iter().copied() {
         if Some(pid) != init
             && let Some(pid) = rustix::process::Pid::from_raw(pid)
             && let Ok(process) =
@@ -71,7 +74,7 @@ fn signal_all(doing: &str, record: &Record, signal: i32) -> Result<()> {
             let _ = process::signal(process.as_fd(), signal);
         }
     }
-    Ok(())
+    Ok(!pids.is_empty())
 }
 
 /// Names of signals, by number from 1.
@@ -95,11 +98,12 @@ const RTMAX: i32 = 64;
 pub fn parse_signal(text: &str) -> std::result::Result<i32, String> {
     let unknown = || {
         format!(
-            "unknown signal `{text}`: give a number from 1 to 64, or a name such as TERM, SIGKILL or RTMIN+3"
+            "unknown signal `{text}`: give a number up to 64, or a name such as TERM, SIGKILL or RTMIN+3"
         )
     };
     if let Ok(number) = text.parse::<i32>() {
-        return if (1..=RTMAX).contains(&number) { Ok(number) } else { Err(unknown()) };
+        // 0 is sent to nobody: it asks whether there is a process.
+        return if (0..=RTMAX).contains(&number) { Ok(number) } else { Err(unknown()) };
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
@@ -131,11 +135,12 @@ mod tests {
         assert_eq!(parse_signal("RTMIN+3"), Ok(37));
         assert_eq!(parse_signal("SIGRTMAX-1"), Ok(63));
         assert_eq!(parse_signal("WINCH"), Ok(28));
+        assert_eq!(parse_signal("0"), Ok(0));
     }
 
     #[test]
     fn what_is_no_signal_is_refused() {
-        for text in ["0", "65", "-1", "", "SIG", "RTMIN+99", "RTMINX", "KILLS"] {
+        for text in ["65", "-1", "", "SIG", "RTMIN+99", "RTMINX", "KILLS"] {
             assert!(parse_signal(text).is_err(), "{text}");
         }
     }

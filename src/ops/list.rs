@@ -32,6 +32,12 @@ pub struct ListItem {
 /// # Errors
 /// When the state root itself cannot be read.
 pub fn list(context: &Context) -> Result<Vec<ListItem>> {
+    // One that was named and is not there is a mistake; the usual one comes with the first container.
+    let is_usual = context.root == std::path::Path::new(super::DEFAULT_ROOT);
+    if !is_usual && matches!(context.root.try_exists(), Ok(false)) {
+        let what = format!("{}: no such file or directory", context.root.display());
+        return Err(super::OpsError::failed("list", what).hint("name the directory with `--root`"));
+    }
     let store = Store::open(&context.root).map_err(|error| super::stored("list", &error))?;
     let listed = store.list().map_err(|error| super::stored("list", &error))?;
     let mut freezers = Freezers::default();
