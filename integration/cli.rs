@@ -1,7 +1,7 @@
 //! What needs no container: versions, documents, and how errors reach people and engines.
 
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -70,8 +70,11 @@ fn the_name_of_the_program_decides_nothing() {
 
 // rows: list
 #[test]
-fn an_empty_root_is_an_empty_list() {
+fn an_empty_root_is_an_empty_list_and_none_is_a_mistake() {
     let runtime = runtime();
+    let said = runtime.call(["list"]).failed(1);
+    assert!(said.contains("no such file or directory"), "{said}");
+    fs::DirBuilder::new().mode(0o700).create(runtime.root()).unwrap();
 
     let header = "ID          PID         STATUS      BUNDLE      CREATED     OWNER\n";
     assert_eq!(silent(runtime.call(["list"])), header);
@@ -145,9 +148,9 @@ fn an_error_in_text_is_one_line_in_the_log() {
 // rows: cli.stderr-on-success
 #[test]
 fn a_command_that_is_done_writes_nothing_to_the_log() {
-    let (ran, log) = logged("json", &["list"]);
+    let (ran, log) = logged("json", &["features"]);
 
-    silent(ran);
+    ran.ok();
     assert_eq!(log, "");
 }
 
@@ -163,15 +166,15 @@ fn a_usage_error_is_in_the_log_too() {
 
 #[test]
 fn debug_writes_notes_to_the_log_in_its_format() {
-    let (ran, log) = logged("json", &["--debug", "list"]);
+    let (ran, log) = logged("json", &["--debug", "features"]);
 
-    silent(ran);
+    ran.ok();
     for line in log.lines() {
         let note: Value = serde_json::from_str(line).unwrap();
         assert_eq!(note["level"], "debug");
     }
     assert!(log.contains("\"msg\":\"casemate "), "{log}");
-    let said = runtime().call(["--debug", "list"]).stderr;
+    let said = runtime().call(["--debug", "features"]).stderr;
     assert!(said.starts_with("time=\"") && said.contains(" level=debug msg="), "{said}");
 }
 

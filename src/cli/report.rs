@@ -16,6 +16,9 @@ use crate::ops::{Failure, OpsError};
 /// Facts without which the sentence is only half of the truth: who wanted it, and why not.
 const ESSENTIAL: [&str; 3] = ["asked for by", "because", "policy"];
 
+/// What holds of every failure, so that no engine need be told.
+const PROMISED: &str = "undone";
+
 /// Who reads standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reader {
@@ -77,7 +80,7 @@ fn text(error: &OpsError, reader: Reader) -> String {
         }
         Reader::Engine => {
             let mut out = String::new();
-            facts(&mut out, error, |label| !ESSENTIAL.contains(&label));
+            facts(&mut out, error, |label| label != PROMISED && !ESSENTIAL.contains(&label));
             let _ = writeln!(out, "error: {}", sentence(error));
             out
         }

@@ -213,7 +213,8 @@ fn engine_words(plan: &LaunchPlan, action: &Action, errno: Errno) -> Option<Stri
         Action::FindProgram if errno == Errno::ENOENT && !name.contains('/') => {
             Some(format!("exec: \"{name}\": executable file not found in $PATH"))
         }
-        Action::FindProgram | Action::Execute => Some(format!("exec: \"{name}\": {words}")),
+        Action::FindProgram => Some(format!("exec: \"{name}\": {words}")),
+        Action::Execute => Some(format!("exec {name}: {words}")),
         Action::ChangeDirectory { .. } => Some(format!("chdir: {words}")),
         Action::Label { label: Label::AppArmor(_) } => {
             Some("write to `/proc/self/attr/apparmor/exec`".to_owned())
@@ -264,7 +265,8 @@ fn hint(action: &Action, errno: Option<Errno>) -> Option<&'static str> {
             "process.set-scheduler",
             &[Errno::EPERM],
             "where control groups ration real time, it needs /linux/resources/cpu/realtimeRuntime; a \
-             deadline needs all processors",
+             deadline needs all processors: this process scheduler can't be used together with \
+             AllowedCPUs, /linux/resources/cpu/cpus",
         ),
         (
             "process.set-scheduler",

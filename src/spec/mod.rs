@@ -167,7 +167,7 @@ pub enum SpecError {
         what: String,
     },
     /// A value is not what the specification says it is.
-    #[error("{at}: {what}")]
+    #[error("{at}: {}{what}", words::subject(at))]
     Property {
         /// Where it stands.
         at: Pointer,
@@ -318,6 +318,7 @@ fn explain<T: DeserializeOwned>(
         }
     }
     respell(&mut tree);
+    fill_in(&mut tree);
     drop_unknown_capabilities(&mut tree, unknown_capabilities);
     serde_path_to_error::deserialize(tree).map_err(|error| SpecError::Property {
         at: Pointer::from(error.path()),
@@ -339,6 +340,23 @@ fn respell(tree: &mut serde_json::Value) {
             if let Some((_, spelled)) = found {
                 *flag = serde_json::Value::from(*spelled);
             }
+        }
+    }
+}
+
+/// Puts in what the specification requires and other runtimes take for 0 where it is missing.
+fn fill_in(tree: &mut serde_json::Value) {
+    let zero = || serde_json::Value::from(0);
+    for at in ["/process/user", "/user"] {
+        if let Some(user) = tree.pointer_mut(at).and_then(|user| user.as_object_mut()) {
+            user.entry("gid").or_insert_with(zero);
+        }
+    }
+    for at in ["/process/ioPriority", "/ioPriority"] {
+        let asked = tree.pointer_mut(at).and_then(|asked| asked.as_object_mut());
+        let idle = "IOPRIO_CLASS_IDLE";
+        if let Some(asked) = asked.filter(|asked| asked.get("class").is_some_and(|c| c == idle)) {
+            asked.entry("priority").or_insert_with(zero);
         }
     }
 }

@@ -122,7 +122,8 @@ pub const PROCESS: Shape = Shape::Object(&[
 
 const USER: Shape = Shape::Object(&[
     scalar("uid").required(),
-    scalar("gid").required(),
+    // Required, too; but other runtimes have always taken none for 0.
+    scalar("gid"),
     scalar("umask"),
     scalars("additionalGids"),
     other_platform("username"),
@@ -152,8 +153,8 @@ const SCHEDULER: Shape = Shape::Object(&[
     scalar("period"),
 ]);
 
-const IO_PRIORITY: Shape =
-    Shape::Object(&[scalar("class").required(), scalar("priority").required()]);
+// The idle class has no priorities.
+const IO_PRIORITY: Shape = Shape::Object(&[scalar("class").required(), scalar("priority")]);
 
 const MOUNT: Shape = Shape::Object(&[
     scalar("destination").required(),

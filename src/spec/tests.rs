@@ -170,9 +170,9 @@ fn an_id_that_does_not_fit_is_refused_and_never_wraps() {
 
 #[test]
 fn what_the_specification_requires_must_be_there() {
-    let text = fault_at("/process", json!({"args": ["x"], "user": {"uid": 0}}));
+    let text = fault_at("/process", json!({"args": ["x"], "user": {"gid": 0}}));
     let missing = "missing; the specification requires it";
-    assert_eq!(text, format!("/process/user/gid: {missing}; /process/cwd: {missing}"));
+    assert_eq!(text, format!("/process/user/uid: {missing}; /process/cwd: {missing}"));
     let text =
         fault_at("/process/rlimits", json!([{"type": "RLIMIT_CPU", "soft": 1, "hard": null}]));
     assert!(text.starts_with(&format!("/process/rlimits/0/hard: {missing}")), "{text}");

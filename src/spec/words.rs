@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use super::pointer::Pointer;
+
 /// Longest piece of foreign text that is shown whole, in characters.
 const SHOWN_CHARS: usize = 80;
 
@@ -35,6 +37,18 @@ pub(super) fn write_shown(out: &mut impl Write, text: &str, limit: usize) -> fmt
 fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// What is invalid, in other runtimes' words, where people know the property by them.
+pub(super) fn subject(at: &Pointer) -> &'static str {
+    const SUBJECTS: [(&str, &str); 3] = [
+        ("/linux/memoryPolicy/mode", "invalid memory policy mode: "),
+        ("/linux/memoryPolicy/flags", "invalid memory policy flag: "),
+        ("/linux/memoryPolicy/nodes", "invalid memory policy node: "),
+    ];
+    let at = at.to_string();
+    let subject = SUBJECTS.iter().find(|(property, _)| at.starts_with(property));
+    subject.map_or("", |(_, words)| *words)
 }
 
 #[cfg(test)]

@@ -136,6 +136,8 @@ pub(super) fn judge(hook: &Hook, ended: Ended, said: &str) -> std::result::Resul
     let how = match ended {
         Ended::Exited(0) => return Ok(()),
         Ended::Exited(status) => format!("exit status {status}"),
+        // What the filter does to a call that it does not allow.
+        Ended::Killed(libc::SIGSYS) => "killed by signal 31: bad system call".to_owned(),
         Ended::Killed(signal) => format!("killed by signal {signal}"),
     };
     Err(Cause::said(format!("error running {hook}: {how}{}", quoted(said))))

@@ -18,7 +18,7 @@ use crate::plan::exec::{ExecAsked, ExecFault, ExecInputs, id_map};
 use crate::plan::{self, GroupBelow, LaunchPlan};
 use crate::policy::Level;
 use crate::store::ranges::Range;
-use crate::sys::{Errno, fd, process, socket};
+use crate::sys::{fd, process, socket};
 
 /// What `exec` is asked for.
 #[derive(Debug, Clone, Default)]
@@ -45,12 +45,9 @@ pub struct ExecRequest {
     pub ignore_paused: bool,
 }
 
-/// The exit status of an `exec` that started nothing, where no shell would give another.
+/// The exit status of an `exec` that started nothing: no engine mistakes it for the program's. The
+/// 126 and 127 of shells are made from the words of the error, by engines themselves.
 const NOT_STARTED: u8 = 255;
-/// What a shell gives for a program that it found and could not execute.
-const NOT_EXECUTABLE: u8 = 126;
-/// What a shell gives for a program that it did not find.
-const NOT_FOUND: u8 = 127;
 
 /// Runs a program in a container; gives its exit status (0 when detached).
 ///
@@ -201,19 +198,13 @@ fn enter(
     Ok((entered, terminal))
 }
 
-/// A failed step, with the status that a shell would give where it is about the program.
+/// A failed step.
 fn step_error(doing: &str, error: &LaunchError) -> OpsError {
     let LaunchError::Step(step) = error else { return OpsError::because(doing, error) };
     let mut failed = OpsError::failed(doing, step.to_string())
         .fact("asked for by", step.origin.to_string())
         .fact("undone", "everything before it; the container is as before");
     failed.hint = step.hint.map(str::to_owned);
-    let is_missing = matches!(step.errno, Some(Errno::ENOENT | Errno::ENOTDIR));
-    failed.failure = match step.name {
-        "process.find-program" | "process.execute" if is_missing => Failure::Status(NOT_FOUND),
-        "process.find-program" | "process.execute" => Failure::Status(NOT_EXECUTABLE),
-        _ => Failure::Failed,
-    };
     failed
 }
 

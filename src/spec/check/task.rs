@@ -1,7 +1,8 @@
 //! How the kernel treats the process: scheduling, priorities, memory nodes, execution domain.
 
 use oci_spec::runtime::{
-    Linux, LinuxIOPriority, LinuxNamespaceType, LinuxSchedulerPolicy, Scheduler,
+    Linux, LinuxIOPriority, LinuxNamespaceType, LinuxSchedulerPolicy, MemoryPolicyModeType,
+    Scheduler,
 };
 
 use super::Report;
@@ -16,16 +17,11 @@ const SECOND_NANOSECS: u32 = 1_000_000_000;
 
 pub(super) fn scheduler(report: &mut Report, at: &Pointer, asked: &Scheduler) {
     let policy = *asked.policy();
-    let is_fair =
-        matches!(policy, LinuxSchedulerPolicy::SchedOther | LinuxSchedulerPolicy::SchedBatch);
     let is_ranked =
         matches!(policy, LinuxSchedulerPolicy::SchedFifo | LinuxSchedulerPolicy::SchedRr);
-    if let Some(nice) = asked.nice().filter(|nice| *nice != 0) {
-        if !is_fair {
-            report.say(at.clone().key("nice"), format!("has no meaning with {policy}"));
-        } else if !(-20..=19).contains(&nice) {
-            report.say(at.clone().key("nice"), format!("not from -20 to 19: {nice}"));
-        }
+    // The kernel takes one with every policy, and goes by it once the policy is a fair one.
+    if let Some(nice) = asked.nice().filter(|nice| !(-20..=19).contains(nice)) {
+        report.say(at.clone().key("nice"), format!("not from -20 to 19: {nice}"));
     }
     let priority = asked.priority().unwrap_or(0);
     if is_ranked && !(1..=99).contains(&priority) {
@@ -56,17 +52,33 @@ pub(super) fn io_priority(report: &mut Report, at: &Pointer, asked: &LinuxIOPrio
 }
 
 pub(super) fn linux(report: &mut Report, linux: &Linux) {
-    if let Some(nodes) = linux.memory_policy().as_ref().and_then(|policy| policy.nodes().as_ref())
-        && let Err(what) = Numbers::parse(nodes, MAX_NODE)
-    {
-        report.say(Pointer::of("/linux/memoryPolicy/nodes"), what);
-    }
+    memory_policy(report, linux);
     let flags = linux.personality().as_ref().and_then(|domain| domain.flags().as_ref());
     for (i, flag) in flags.into_iter().flatten().enumerate() {
         let what = format!("{}: the specification knows no flag", Quoted(flag));
         report.say(Pointer::of("/linux/personality/flags").index(i), what);
     }
     time_offsets(report, linux);
+}
+
+fn memory_policy(report: &mut Report, linux: &Linux) {
+    let Some(policy) = linux.memory_policy() else { return };
+    let Some(nodes) = policy.nodes() else { return };
+    let at = Pointer::of("/linux/memoryPolicy/nodes");
+    match Numbers::parse(nodes, MAX_NODE) {
+        Err(what) => report.say(at, what),
+        Ok(numbers) => {
+            let count: u32 = numbers.mask().iter().map(|word| word.count_ones()).sum();
+            // The kernel says no more than EINVAL. Reference: set_mempolicy(2).
+            let takes_none = matches!(
+                policy.mode(),
+                MemoryPolicyModeType::MpolDefault | MemoryPolicyModeType::MpolLocal
+            );
+            if takes_none && count > 0 {
+                report.say(at, format!("{} mode requires 0 nodes but got {count}", policy.mode()));
+            }
+        }
+    }
 }
 
 fn time_offsets(report: &mut Report, linux: &Linux) {
