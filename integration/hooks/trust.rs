@@ -128,3 +128,98 @@ fn a_create_container_hook_is_what_its_path_is_on_the_host() {
 
     assert!(said.contains("its path leads elsewhere from inside the container"), "{said}");
 }
+
+/// A shell script of root's that only root can change.
+fn listed_script(line: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir_in("/root").unwrap();
+    let script = dir.path().join("hook");
+    fs::write(&script, format!("#!/bin/bash\n{line}\n")).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    (dir, script)
+}
+
+/// `BASH_ENV`, and a search path into the bundle, would make any program of a listed one.
+#[test]
+fn no_variable_of_a_bundle_makes_another_program_of_a_listed_one() {
+    let (_dir, script) = listed_script("id -u");
+    let run = |table: &str| {
+        let logged = Logged::new();
+        let (dir, log) = (logged.bundle.dir(), logged.log.display());
+        let evil = dir.join("id");
+        fs::write(&evil, format!("#!/bin/sh\necho evil >> {log}\n")).unwrap();
+        fs::set_permissions(&evil, fs::Permissions::from_mode(0o755)).unwrap();
+        let env = [format!("BASH_ENV={}", evil.display()), format!("PATH={}", dir.display())];
+        let bundle = logged.bundle.set("/hooks/poststop", json!([{"path": script, "env": env}]));
+        let ran = under(&policy(&bundle, &format!("level = \"hardened\"\n{table}"))).run(&bundle);
+        ran.ok();
+        fs::read_to_string(&logged.log).unwrap()
+    };
+
+    let list = format!("[hooks]\nallow = [\"{}\"]\n", script.display());
+    assert_eq!(run(&list), "");
+    // Without the list, and where the administrator wants it so, the bundle chooses them.
+    assert_eq!(run(""), "evil\nevil\n");
+    assert_eq!(run(&format!("{list}variables = [\"BASH_*\"]\n")), "evil\n");
+}
+
+/// The number of a process is another one's as soon as it has ended, and its link leads to
+/// whatever that one runs.
+#[test]
+fn the_program_of_a_process_is_that_which_was_judged() {
+    let runtime = Runtime::new();
+    let mut holder = std::process::Command::new("/bin/sleep").arg("60").spawn().unwrap();
+    let path = format!("/proc/{}/exe", holder.id());
+    let logged = Logged::new();
+    let marker = logged.bundle.dir().join("marker");
+    let hook = json!({"path": path, "args": ["touch", marker]});
+    let sleep = fs::canonicalize("/bin/sleep").unwrap();
+    let bundle = logged.bundle.set("/hooks/poststop", json!([hook])).args(["/bin/sleep", "60"]);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    runtime.create(&bundle).ok();
+    let explained = fs::read_to_string(runtime.root().join(bundle.id()).join("plan.json")).unwrap();
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+
+    let said = runtime.call(["delete", "--force", bundle.id()]);
+
+    // It runs, though nothing has that number any more.
+    assert!(!said.stderr.contains("ENOENT"), "{said:?}");
+    assert!(explained.contains(&format!("{sleep:?}")), "{explained}");
+    assert!(!explained.contains(&format!("\"path\":\"{path}\"")), "{explained}");
+}
+
+/// A mount namespace calls a file whatever it likes: root of a container without ids of its own
+/// is root of the host to whoever looks at owners only.
+#[test]
+fn a_file_is_not_what_another_mount_namespace_calls_it() {
+    let shell = fs::canonicalize("/bin/sh").unwrap();
+    let sleep = fs::canonicalize("/bin/sleep").unwrap();
+    let line = format!(
+        "mount --bind {0} {1} && exec {1} -c 'echo $$; read x'",
+        shell.display(),
+        sleep.display()
+    );
+    let mut liar = std::process::Command::new("unshare")
+        .args(["-m", "sh", "-c", &line])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut number = String::new();
+    let out = liar.stdout.as_mut().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut number).unwrap();
+    let path = format!("/proc/{}/exe", number.trim());
+    assert_eq!(fs::read_link(&path).unwrap(), sleep);
+    let logged = Logged::new();
+    let log = logged.log.display();
+    let hook = json!({"path": path, "args": ["sh", "-c", format!("echo evil >> {log}")]});
+    let bundle = logged.bundle.set("/hooks/prestart", json!([hook]));
+    let text = format!("level = \"hardened\"\n[hooks]\nallow = [{sleep:?}]\n");
+
+    let ran = under(&policy(&bundle, &text)).run(&bundle);
+
+    drop(liar.stdin.take());
+    liar.wait().unwrap();
+    assert!(ran.failed(3).contains("is not, or no longer, the file of that name here"));
+    assert_eq!(fs::read_to_string(&logged.log).unwrap(), "");
+}

@@ -27,15 +27,29 @@ pub fn found(spec: &Spec, bundle: &Bundle, rootfs: &Path) -> Vec<FoundHook> {
             let pointer = format!("/hooks/{}/{index}", stage.word());
             let (program, why) = match walk(hook.path()) {
                 Ok(program) => {
-                    let why = of_bundle(&program, bundle, rootfs);
+                    let why = of_bundle(&program.path, bundle, rootfs);
                     (program, why.map(str::to_owned))
                 }
-                Err(why) => (hook.path().clone(), Some(why)),
+                Err(why) => (Program { path: hook.path().clone(), of_process: false }, Some(why)),
             };
-            FoundHook { pointer, program: program.to_string_lossy().into_owned(), untrusted: why }
+            FoundHook {
+                pointer,
+                program: program.path.to_string_lossy().into_owned(),
+                of_process: program.of_process,
+                untrusted: why,
+            }
         })
     });
     all.collect()
+}
+
+/// What a path leads to.
+#[derive(Debug, PartialEq, Eq)]
+struct Program {
+    /// Its real path.
+    path: PathBuf,
+    /// Whether it was named as the program of a process.
+    of_process: bool,
 }
 
 fn of_bundle(program: &Path, bundle: &Bundle, rootfs: &Path) -> Option<&'static str> {
@@ -49,7 +63,7 @@ fn of_bundle(program: &Path, bundle: &Bundle, rootfs: &Path) -> Option<&'static 
 }
 
 /// Follows a path as the kernel would; gives the real one, or why it cannot be trusted: a clause.
-fn walk(path: &Path) -> Result<PathBuf, String> {
+fn walk(path: &Path) -> Result<Program, String> {
     let mut left: VecDeque<OsString> = parts(path);
     let mut at = PathBuf::from("/");
     let mut links = 0_u32;
@@ -86,7 +100,8 @@ fn walk(path: &Path) -> Result<PathBuf, String> {
             left.push_front(part);
         }
     }
-    runnable(&at, &look(&at)?)
+    let path = runnable(&at, &look(&at)?)?;
+    Ok(Program { path, of_process: false })
 }
 
 fn parts(path: &Path) -> VecDeque<OsString> {
@@ -105,8 +120,12 @@ fn is_process_link(dir: &Path) -> bool {
 }
 
 /// The program of a process, as Docker names its own. The process must be root's, or whoever it
-/// belongs to could choose what its link leads to; then the file itself is looked at.
-fn magic(link: &Path, of: &Stat) -> Result<PathBuf, String> {
+/// belongs to could choose what its link leads to.
+///
+/// The number is some other process's one day, and a file is called what its own mount namespace
+/// calls it: root of a container without ids of its own may call anything `/usr/bin/dockerd`. So
+/// the link only tells a path, at which that very file must be here too.
+fn magic(link: &Path, of: &Stat) -> Result<Program, String> {
     if link.file_name().map(OsStrExt::as_bytes) != Some(b"exe") {
         return Err(format!("goes through {}", link.display()));
     }
@@ -117,13 +136,17 @@ fn magic(link: &Path, of: &Stat) -> Result<PathBuf, String> {
     let file: OwnedFd = rustix::fs::open(link, flags, Mode::empty())
         .map_err(|error| format!("is {}, which cannot be opened: {error}", link.display()))?;
     let name = rustix::fs::readlink(format!("/proc/self/fd/{}", file.as_raw_fd()), Vec::new());
-    let real = name.map_or_else(
-        |_| link.to_owned(),
-        |name| PathBuf::from(OsString::from_vec(name.into_bytes())),
-    );
+    let name = name.map_err(|error| format!("is {}, which {error}", link.display()))?;
+    let name = PathBuf::from(OsString::from_vec(name.into_bytes()));
     let stat = rustix::fs::fstat(file.as_fd())
         .map_err(|error| format!("is {}, which {error}", link.display()))?;
-    runnable(&real, &stat)
+    let here =
+        look(&name).ok().filter(|here| (here.st_dev, here.st_ino) == (stat.st_dev, stat.st_ino));
+    if here.is_none() {
+        let what = "is not, or no longer, the file of that name here";
+        return Err(format!("is {}, and {} {what}", link.display(), name.display()));
+    }
+    walk(&name).map(|program| Program { of_process: true, ..program })
 }
 
 fn look(path: &Path) -> Result<Stat, String> {
@@ -141,14 +164,29 @@ fn trusted(path: &Path, stat: &Stat) -> Result<(), String> {
     if stat.st_uid != 0 {
         return Err(format!("goes through {place}, which belongs to user {}", stat.st_uid));
     }
-    let by_group = stat.st_mode & 0o020 != 0 && stat.st_gid != 0;
-    if by_group {
-        return Err(format!("goes through {place}, which group {} can write", stat.st_gid));
+    if stat.st_mode & 0o020 != 0 {
+        if stat.st_gid != 0 {
+            return Err(format!("goes through {place}, which group {} can write", stat.st_gid));
+        }
+        // Where there is one, these bits are not the group's, but the most that it gives anyone.
+        if has_access_list(path) {
+            return Err(format!(
+                "goes through {place}, which an access control list lets others write"
+            ));
+        }
     }
     if stat.st_mode & 0o002 != 0 {
         return Err(format!("goes through {place}, which everybody can write"));
     }
     Ok(())
+}
+
+fn has_access_list(path: &Path) -> bool {
+    let absent = [rustix::io::Errno::NODATA, rustix::io::Errno::OPNOTSUPP];
+    match rustix::fs::lgetxattr(path, "system.posix_acl_access", &mut [0_u8; 0]) {
+        Ok(_) => true,
+        Err(error) => !absent.contains(&error),
+    }
 }
 
 /// Whether it is a program at all, and root's.
@@ -177,6 +215,10 @@ mod tests {
         Some(tempfile::tempdir_in("/root").unwrap())
     }
 
+    fn own(path: PathBuf) -> Program {
+        Program { path, of_process: false }
+    }
+
     fn program(path: &Path, mode: u32) {
         std::fs::write(path, "#!/bin/sh\n").unwrap();
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -191,9 +233,9 @@ mod tests {
 
         assert_eq!(
             walk(&dir.path().join("dir/../").join(dir.path()).join("link")),
-            Ok(dir.path().join("hook"))
+            Ok(own(dir.path().join("hook")))
         );
-        assert_eq!(walk(&dir.path().join("dir/link")), Ok(dir.path().join("hook")));
+        assert_eq!(walk(&dir.path().join("dir/link")), Ok(own(dir.path().join("hook"))));
     }
 
     #[test]
@@ -218,6 +260,35 @@ mod tests {
     }
 
     #[test]
+    fn an_access_control_list_counts_as_the_writing_of_others() {
+        let Some(dir) = place() else { return };
+        let hook = dir.path().join("hook");
+        program(&hook, 0o755);
+        // Version 2: user rwx, user 1000 rwx, group r-x, mask rwx, others r-x.
+        let entries: [(u16, u16, u32); 5] = [
+            (1, 7, u32::MAX),
+            (2, 7, 1000),
+            (4, 5, u32::MAX),
+            (16, 7, u32::MAX),
+            (32, 5, u32::MAX),
+        ];
+        let mut list = 2_u32.to_le_bytes().to_vec();
+        for (tag, rights, id) in entries {
+            list.extend(tag.to_le_bytes());
+            list.extend(rights.to_le_bytes());
+            list.extend(id.to_le_bytes());
+        }
+        let flags = rustix::fs::XattrFlags::empty();
+        match rustix::fs::setxattr(&hook, "system.posix_acl_access", &list, flags) {
+            Err(rustix::io::Errno::OPNOTSUPP) => println!("skipped, because /root has no lists"),
+            set => {
+                set.unwrap();
+                assert!(walk(&hook).unwrap_err().contains("lets others write"));
+            }
+        }
+    }
+
+    #[test]
     fn the_program_of_a_process_is_looked_at_itself() {
         let Some(_) = place() else { return };
         let own = format!("/proc/{}/exe", std::process::id());
@@ -227,7 +298,7 @@ mod tests {
         // The tests' own program may lie where others can write; the link is not the reason.
         assert!(found.as_ref().map_or_else(
             |why| !why.contains("goes through /proc"),
-            |path| { *path == std::env::current_exe().unwrap() }
+            |found| found.of_process && found.path == std::env::current_exe().unwrap()
         ));
         let said = walk(Path::new("/proc/self/root/bin/sh")).unwrap_err();
         assert!(said.contains("goes on below") || said.contains("/proc/self"), "{said}");

@@ -10,7 +10,14 @@ pub struct HooksTable {
     /// written; a last `*` stands for any more. Without the list, every program that only root
     /// can change.
     pub allow: Option<Vec<String>>,
+    /// Where there is a list: names of variables that a bundle may set for them beside it. A last
+    /// `*` stands for anything.
+    pub variables: Vec<String>,
 }
+
+/// Where a hook that is listed looks for programs.
+pub(super) const SEARCH_PATH: &str =
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl HooksTable {
     /// Whether a program may be run with these arguments, the first of which is its name.
@@ -18,6 +25,27 @@ impl HooksTable {
     pub fn allows(&self, program: &str, arguments: &[String]) -> bool {
         let Some(allowed) = &self.allow else { return true };
         allowed.iter().any(|line| fits(line, program, arguments))
+    }
+
+    /// What is left of a hook's variables. Where only some programs may be run, what makes others
+    /// of them does not reach them: `BASH_ENV`, a search path, what an interpreter loads.
+    #[must_use]
+    pub fn keep(&self, variables: &[String]) -> Vec<String> {
+        if self.allow.is_none() {
+            return variables.to_vec();
+        }
+        let named = |variable: &&String| {
+            let name = variable.split('=').next().unwrap_or_default();
+            self.variables.iter().any(|allowed| match allowed.strip_suffix('*') {
+                Some(prefix) => name.starts_with(prefix),
+                None => name == allowed,
+            })
+        };
+        let mut kept: Vec<_> = variables.iter().filter(named).cloned().collect();
+        if !kept.iter().any(|variable| variable.starts_with("PATH=")) {
+            kept.push(SEARCH_PATH.to_owned());
+        }
+        kept
     }
 }
 
@@ -68,6 +96,18 @@ mod tests {
         assert!(!allows(&table, "/bin/d", &["d"]));
         assert!(allows(&table, "/bin/e", &["one", "two"]));
         assert!(!allows(&table, "/bin/e", &["one", "two", "three"]));
+    }
+
+    #[test]
+    fn a_listed_program_gets_the_variables_that_are_listed() {
+        let given = ["A=1", "BASH_ENV=./x", "PATH=/tmp", "NV_A=2"].map(str::to_owned);
+
+        assert_eq!(table("").keep(&given), given);
+        assert_eq!(table("allow = []").keep(&given), [SEARCH_PATH]);
+        let some = table("allow = []\nvariables = [\"A\", \"NV_*\", \"B\"]");
+        assert_eq!(some.keep(&given), ["A=1", "NV_A=2", SEARCH_PATH]);
+        let path = table("allow = []\nvariables = [\"PATH\"]");
+        assert_eq!(path.keep(&given), ["PATH=/tmp"]);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Hooks: programs of the host that config.json has run with the host's rights.
 
-use oci_spec::runtime::Hook;
+use std::path::PathBuf;
 
+use oci_spec::runtime::{Hook, Spec};
+
+use super::FoundHook;
 use crate::policy::{Case, RuleId};
 
 const TRUSTED_ONLY: RuleId = RuleId("hooks.trusted-only");
@@ -9,7 +12,7 @@ const ALLOWED_ONLY: RuleId = RuleId("hooks.allowed-only");
 
 pub(super) fn apply(case: &mut Case<'_>) {
     for found in &case.host.hooks {
-        let Some(hook) = hook_at(case, &found.pointer) else { continue };
+        let Some(hook) = hook_at(&mut case.spec, &found.pointer).cloned() else { continue };
         let arguments = hook.args().clone().unwrap_or_default();
         let path = format!("{}/path", found.pointer);
         if let Some(why) = &found.untrusted {
@@ -20,6 +23,12 @@ pub(super) fn apply(case: &mut Case<'_>) {
             let hint =
                 "an administrator can add it to `allow` in the table `[hooks]` of the policy";
             case.refuse(ALLOWED_ONLY, path, why, hint);
+        } else if found.of_process {
+            let from = format!("the program of a process: {}", hook.path().display());
+            if let Some(hook) = hook_at(&mut case.spec, &found.pointer) {
+                hook.set_path(PathBuf::from(&found.program));
+            }
+            case.change(TRUSTED_ONLY, path, from, found.program.clone());
         }
         for (index, variable) in hook.env().iter().flatten().enumerate() {
             // What the loader takes from there is run before the program itself.
@@ -30,27 +39,44 @@ pub(super) fn apply(case: &mut Case<'_>) {
                 case.refuse(TRUSTED_ONLY, at, format!("sets {name}"), hint);
             }
         }
+        variables(case, found, &hook);
     }
 }
 
-/// The hook at an address of [`super::FoundHook`].
-fn hook_at(case: &Case<'_>, pointer: &str) -> Option<Hook> {
-    let hooks = case.spec.hooks().as_ref()?;
+/// Withholds what the policy does not let a bundle set.
+fn variables(case: &mut Case<'_>, found: &FoundHook, hook: &Hook) {
+    let Some(given) = hook.env() else { return };
+    let kept = case.policy.hooks.keep(given);
+    if kept == *given {
+        return;
+    }
+    let name = |variable: &String| variable.split('=').next().unwrap_or_default().to_owned();
+    let gone: Vec<_> = given.iter().filter(|one| !kept.contains(one)).map(name).collect();
+    if let Some(hook) = hook_at(&mut case.spec, &found.pointer) {
+        hook.set_env(Some(kept));
+    }
+    let at = format!("{}/env", found.pointer);
+    case.change(ALLOWED_ONLY, at, gone.join(" "), "those that the policy lists, and a fixed PATH");
+}
+
+/// The hook at an address of [`FoundHook`].
+fn hook_at<'spec>(spec: &'spec mut Spec, pointer: &str) -> Option<&'spec mut Hook> {
+    let hooks = spec.hooks_mut().as_mut()?;
     let (stage, index) = pointer.strip_prefix("/hooks/")?.split_once('/')?;
     let list = match stage {
-        "prestart" => hooks.prestart(),
-        "createRuntime" => hooks.create_runtime(),
-        "createContainer" => hooks.create_container(),
-        "poststart" => hooks.poststart(),
-        "poststop" => hooks.poststop(),
+        "prestart" => hooks.prestart_mut(),
+        "createRuntime" => hooks.create_runtime_mut(),
+        "createContainer" => hooks.create_container_mut(),
+        "poststart" => hooks.poststart_mut(),
+        "poststop" => hooks.poststop_mut(),
         _ => return None,
     };
-    list.as_ref()?.get(index.parse::<usize>().ok()?).cloned()
+    list.as_mut()?.get_mut(index.parse::<usize>().ok()?)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{FoundHook, HostView};
+    use super::super::HostView;
     use super::*;
     use crate::policy::{HooksTable, Policy};
 
@@ -65,6 +91,7 @@ mod tests {
         let found = FoundHook {
             pointer: "/hooks/prestart/0".to_owned(),
             program: program.to_owned(),
+            of_process: false,
             untrusted: untrusted.map(str::to_owned),
         };
         let host = HostView { hooks: vec![found], ..HostView::default() };
@@ -89,7 +116,10 @@ mod tests {
 
     #[test]
     fn a_hook_that_is_not_listed_is_refused_by_its_real_path() {
-        let table = HooksTable { allow: Some(vec!["/usr/bin/dockerd setkey *".to_owned()]) };
+        let table = HooksTable {
+            allow: Some(vec!["/usr/bin/dockerd setkey *".to_owned()]),
+            variables: Vec::new(),
+        };
         let hook = r#"{"path": "/proc/9/exe", "args": ["setkey", "x"]}"#;
 
         assert!(refusals(hook, "/usr/bin/dockerd", None, table.clone()).is_empty());
@@ -108,5 +138,48 @@ mod tests {
             refusals(hook, "/bin/x", None, HooksTable::default()),
             ["refused by rule `hooks.trusted-only`: /hooks/prestart/0/env/1 sets LD_PRELOAD"]
         );
+    }
+
+    fn judged(hook: &str, of_process: bool, table: HooksTable) -> (Hook, Vec<String>) {
+        let spec = format!(r#"{{"ociVersion": "1.0.2", "hooks": {{"poststop": [{hook}]}}}}"#);
+        let spec = serde_json::from_str(&spec).unwrap();
+        let found = FoundHook {
+            pointer: "/hooks/poststop/0".to_owned(),
+            program: "/usr/bin/dockerd".to_owned(),
+            of_process,
+            untrusted: None,
+        };
+        let host = HostView { hooks: vec![found], ..HostView::default() };
+        let policy = Policy { hooks: table, ..Policy::default() };
+        let mut case = Case::new(spec, &host, &policy);
+        apply(&mut case);
+        assert!(case.refusals.is_empty());
+        let changed = case.changes.iter().map(|change| change.at.clone()).collect();
+        (hook_at(&mut case.spec, "/hooks/poststop/0").unwrap().clone(), changed)
+    }
+
+    #[test]
+    fn the_program_of_a_process_is_run_by_its_own_path() {
+        let hook = r#"{"path": "/proc/9/exe", "args": ["setkey"]}"#;
+
+        let (hook, changed) = judged(hook, true, HooksTable::default());
+
+        assert_eq!(hook.path(), &PathBuf::from("/usr/bin/dockerd"));
+        assert_eq!(changed, ["/hooks/poststop/0/path"]);
+    }
+
+    #[test]
+    fn variables_that_make_another_program_of_a_listed_one_are_withheld() {
+        let hook = r#"{"path": "/usr/bin/dockerd", "env": ["BASH_ENV=/x", "A=b"]}"#;
+        let table = |variables: &[&str]| HooksTable {
+            allow: Some(vec!["/usr/bin/dockerd".to_owned()]),
+            variables: variables.iter().map(ToString::to_string).collect(),
+        };
+
+        let (some, changed) = judged(hook, false, table(&["A"]));
+        assert_eq!(changed, ["/hooks/poststop/0/env"]);
+        assert_eq!(some.env().clone().unwrap(), ["A=b", crate::policy::hooks_table::SEARCH_PATH]);
+        let (all, changed) = judged(hook, false, HooksTable::default());
+        assert_eq!((all.env().clone().unwrap().len(), changed.len()), (2, 0));
     }
 }

@@ -73,6 +73,9 @@ pub struct FoundHook {
     pub pointer: String,
     /// Its program's real path.
     pub program: String,
+    /// Whether it is named as the program of a process (`/proc/PID/exe`): whose number that is
+    /// when the hook is run, nobody knows.
+    pub of_process: bool,
     /// Why others than root could decide what is run: a clause.
     pub untrusted: Option<String>,
 }
