@@ -154,3 +154,27 @@ fn what_a_hook_of_the_image_leaves_running_goes_on_beside_the_program() {
 
     assert_eq!(runtime.run(&bundle).ok(), "later\n");
 }
+
+/// A hook of the image may take as long as it likes; nobody who wants to be rid of the container
+/// need wait for it.
+#[test]
+fn a_hook_that_never_ends_does_not_keep_a_container_from_being_killed() {
+    for command in ["kill", "delete"] {
+        let runtime = Runtime::new();
+        let bundle = Bundle::new().set("/hooks/startContainer", json!([shell("sleep 600")]));
+        runtime.create(&bundle).ok();
+        let mut start = runtime.command(["start", bundle.id()]).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let began = std::time::Instant::now();
+
+        let ran = match command {
+            "kill" => runtime.kill(&bundle, "KILL"),
+            _ => runtime.call(["delete", "--force", bundle.id()]),
+        };
+
+        ran.ok();
+        start.wait().unwrap();
+        assert!(began.elapsed().as_secs() < 5, "{command}: {:?}", began.elapsed());
+        runtime.call(["delete", "--force", bundle.id()]).ok();
+    }
+}

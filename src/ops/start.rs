@@ -47,6 +47,9 @@ pub fn start(context: &Context, id: &str) -> Result<()> {
     };
     let notifier = Notifier::of(&entry, id_of.pid());
     let mut attending = attend::attending(&doing, &plan, &entry, &mut record)?;
+    // How long it takes to become the program is up to the image's hooks, and in a pod up to a
+    // neighbour that may stop it with a signal: whoever kills or deletes it need not wait for that.
+    entry.unlock();
     let init = Waiting { socket: socket.as_fd(), pid: id_of.pid(), process: process.as_fd() };
     engine::start(init, &plan, &mut attending).map_err(|error| launch_error(&doing, &error))?;
     attending.confirm();

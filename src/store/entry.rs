@@ -10,6 +10,7 @@ use super::error::StoreError;
 use super::ranges::Owner;
 use super::record::{Record, RecordError, Status};
 use super::salvage;
+use super::state::LOCK_WAIT;
 use crate::spec::id::ContainerId;
 use crate::sys::Errno;
 
@@ -112,6 +113,25 @@ impl Entry {
         let bytes = record.to_json().map_err(unusable)?;
         dir::replace_file(&self.dir, STATE_FILE, STATE_TEMPORARY, &bytes)
             .map_err(|source| self.failed("write state.json in", source))
+    }
+
+    /// Lets other commands work on the container, while this one waits for it.
+    pub fn unlock(&self) {
+        dir::unlock(&self.dir);
+    }
+
+    /// Holds the container again after [`Entry::unlock`]. What was read of it before may be old.
+    ///
+    /// # Errors
+    /// As [`super::Store::lock`].
+    pub fn lock_again(&self) -> Result<(), StoreError> {
+        let failed = |source| self.failed("lock", source);
+        if !dir::lock(&self.dir, LOCK_WAIT).map_err(failed)? {
+            let (holder, waited_sec) = (dir::holder(&self.dir), LOCK_WAIT.as_secs());
+            return Err(StoreError::Busy { id: self.id.clone(), holder, waited_sec });
+        }
+        let there = dir::is_at(&self.dir, &self.root, self.id.as_str()).map_err(failed)?;
+        there.then_some(()).ok_or_else(|| StoreError::DoesNotExist { id: self.id.clone() })
     }
 
     /// Reads the record.

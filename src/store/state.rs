@@ -16,7 +16,7 @@ use crate::sys::Errno;
 pub const DEFAULT_ROOT: &str = "/run/casemate";
 
 /// How long a command waits for another that holds the same container.
-const LOCK_WAIT: Duration = Duration::from_secs(10);
+pub(super) const LOCK_WAIT: Duration = Duration::from_secs(10);
 const RESERVE_TRIES: u32 = 64;
 
 /// All containers below one root. A root that does not exist has none.

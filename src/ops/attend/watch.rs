@@ -71,8 +71,12 @@ impl<'a> Watch<'a> {
             .map_err(|error| format!("start a process that answers: {error:?}"))?;
         let id = ProcessId::observe(agent.pid)
             .map_err(|error| format!("look at the process that answers: {error:?}"))?;
+        // Others may have worked on the container meanwhile.
+        let said = |error: crate::store::StoreError| error.to_string();
+        self.entry.lock_again().map_err(said)?;
+        *self.record = self.entry.read_state().map_err(said)?;
         self.record.watcher = Some(id);
-        self.entry.write_state(self.record).map_err(|error| error.to_string())?;
+        self.entry.write_state(self.record).map_err(said)?;
         self.started = Some(agent);
         Ok(())
     }
