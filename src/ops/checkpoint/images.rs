@@ -1,12 +1,12 @@
 //! The directories that CRIU reads and writes, and what casemate keeps beside its images.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{DirBuilder, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, fstat, openat, renameat};
 use serde::{Deserialize, Serialize};
 
 use super::Before;
@@ -18,6 +18,9 @@ use crate::sys::fd;
 
 /// The file beside the images.
 const FILE: &str = "casemate.json";
+
+/// What it is called until it is complete.
+const TEMPORARY: &str = ".casemate.json.new";
 
 /// The form of that file, and the only one that is read.
 const VERSION: u32 = 1;
@@ -72,6 +75,7 @@ impl Images {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let opened = openat(CWD, dir, flags, Mode::empty())
                 .map_err(|error| said(doing, "open", dir, &error.into()))?;
+            check(doing, dir, &opened)?;
             fd::keep_across_exec(opened.as_raw_fd())
                 .map_err(|errno| OpsError::failed(doing, format!("{errno:?}")))?;
             Ok(opened)
@@ -95,13 +99,12 @@ impl Images {
     pub(super) fn save(&self, doing: &str, saved: &Saved) -> Result<()> {
         let path = self.path.join(FILE);
         let bytes = serde_json::to_vec(saved).map_err(|error| OpsError::because(doing, &error))?;
-        let temporary = self.path.join(".casemate.json.new");
         let write = || {
-            let mut options = fs::OpenOptions::new();
-            options.write(true).create(true).truncate(true).mode(0o600);
-            options.custom_flags(libc::O_NOFOLLOW);
-            options.open(&temporary)?.write_all(&bytes)?;
-            fs::rename(&temporary, &path)
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
+            let mode = Mode::from_raw_mode(0o600);
+            let file = openat(&self.dir, TEMPORARY, flags | OFlags::CLOEXEC, mode)?;
+            File::from(file).write_all(&bytes)?;
+            renameat(&self.dir, TEMPORARY, &self.dir, FILE).map_err(std::io::Error::from)
         };
         write().map_err(|error| said(doing, "write", &path, &error))
     }
@@ -110,13 +113,15 @@ impl Images {
     pub(in crate::ops) fn saved(&self, doing: &str) -> Result<Saved> {
         let path = self.path.join(FILE);
         let mut bytes = Vec::new();
-        File::open(&path).and_then(|file| file.take(LIMIT_BYTES).read_to_end(&mut bytes)).map_err(
-            |error| {
-                said(doing, "read", &path, &error).hint(
-                    "restore what `casemate checkpoint` has written: others leave no such file",
-                )
-            },
-        )?;
+        let read = |bytes: &mut Vec<u8>| {
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let file = File::from(openat(&self.dir, FILE, flags, Mode::empty())?);
+            file.take(LIMIT_BYTES).read_to_end(bytes)
+        };
+        read(&mut bytes).map_err(|error| {
+            said(doing, "read", &path, &error)
+                .hint("restore what `casemate checkpoint` has written: others leave no such file")
+        })?;
         let saved: Saved = serde_json::from_slice(&bytes).map_err(|error| {
             OpsError::failed(doing, format!("{} is no checkpoint of ours: {error}", path.display()))
         })?;
@@ -137,6 +142,25 @@ impl Images {
         let lines = BufReader::new(file).lines().map_while(std::io::Result::ok);
         lines.filter_map(|line| error_in(&line).map(ToOwned::to_owned)).next()
     }
+}
+
+/// CRIU reads and writes here as root: whoever else may write here decides what is made of the
+/// memory of programs, and which files are overwritten.
+fn check(doing: &str, path: &Path, dir: &OwnedFd) -> Result<()> {
+    let found = fstat(dir).map_err(|error| said(doing, "look at", path, &error.into()))?;
+    let ours = found.st_uid == 0 || found.st_uid == rustix::process::geteuid().as_raw();
+    if ours && found.st_mode & 0o022 == 0 {
+        return Ok(());
+    }
+    let place = path.display();
+    let message = if ours {
+        format!("{place} can be written by others (mode {:04o})", found.st_mode & 0o7777)
+    } else {
+        format!("{place} belongs to user {}", found.st_uid)
+    };
+    Err(OpsError::failed(doing, message)
+        .fact("undone", "nothing was created")
+        .hint(format!("give a directory of root's that nobody else can write: chmod go-w {place}")))
 }
 
 fn said(doing: &str, verb: &str, path: &Path, error: &std::io::Error) -> OpsError {
