@@ -230,3 +230,21 @@ fn a_create_that_is_killed_leaves_no_process_waiting() {
         runtime.call(["delete", "--force", bundle.id()]).ok();
     }
 }
+
+/// An administrator reads `explain` before a bundle of others is run.
+#[test]
+fn what_is_explained_stays_in_its_line_and_colours_nothing() {
+    let evil = "\u{1b}[2J\nlevel   audit\r";
+    let bundle = Bundle::new()
+        .set("/process/cwd", json!(format!("/{evil}")))
+        .set("/process/capabilities/bounding/-", json!(format!("CAP_{evil}")))
+        .set("/linux/maskedPaths/-", json!(format!("/{evil}")))
+        .mount(&format!("/{evil}"), "tmpfs", "tmpfs", &["mode=755"]);
+    let dir = bundle.dir().to_str().unwrap();
+
+    let said = Runtime::new().call(["explain", "--bundle", dir]).ok();
+
+    assert!(said.contains("\\u{1b}[2J\\nlevel   audit\\r"), "{said}");
+    assert!(!said.contains(['\u{1b}', '\r']), "{said:?}");
+    assert_eq!(said.lines().filter(|line| line.starts_with("level ")).count(), 1, "{said}");
+}

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Outcome;
 use crate::ops::OpsError;
+pub(super) use crate::plan::text::one_line;
 use crate::sys::Errno;
 
 const DOING: &str = "write to standard output";
@@ -67,31 +68,5 @@ pub(super) fn number(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(number) => format!("{:?}", Errno::from_raw(number)),
         None => error.to_string(),
-    }
-}
-
-/// A text that cannot end its line, move the cursor or change colours: names and paths in it
-/// come from whoever wrote the bundle.
-pub(super) fn one_line(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() || ('\u{2028}'..='\u{202e}').contains(&character) {
-            out.extend(character.escape_default());
-        } else {
-            out.push(character);
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_could_fake_a_line_or_hide_one_is_written_out() {
-        let text = "a\nerror: b\r\x1b[31m\u{9b}2J\u{202e}é \u{1f600}";
-
-        assert_eq!(one_line(text), "a\\nerror: b\\r\\u{1b}[31m\\u{9b}2J\\u{202e}é \u{1f600}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::text::one_line;
 use super::{LaunchPlan, Track};
 use crate::policy::{Change, Refusal, Waived};
 
@@ -18,7 +19,7 @@ pub fn text(plan: &LaunchPlan, digest: &str) -> String {
     if !plan.notes.is_empty() {
         let _ = writeln!(out, "\nnotes");
         for note in &plan.notes {
-            let _ = writeln!(out, "  {note}");
+            let _ = writeln!(out, "  {}", one_line(note));
         }
     }
     let _ = writeln!(out, "\nsteps");
@@ -28,9 +29,9 @@ pub fn text(plan: &LaunchPlan, digest: &str) -> String {
             "{id:>4}  {:<11}  {:<26} {}\n{:>20}{}",
             track(step.track),
             step.action.name(),
-            step.action.object(),
+            one_line(&step.action.object().to_string()),
             "",
-            step.origin
+            one_line(&step.origin.to_string())
         );
     }
     out
@@ -53,7 +54,8 @@ fn excepted(out: &mut String, all: &[Waived]) {
     }
     let _ = writeln!(out, "\nwaived by an exception of the policy");
     for waived in all {
-        let Waived { rule, at, what, exception, policy, reason, .. } = waived;
+        let Waived { rule, exception, policy, reason, .. } = waived;
+        let (at, what) = (one_line(&waived.at), one_line(&waived.what));
         let _ = writeln!(out, "  {at} {what}\n      rule  `{rule}`");
         if !waived.lowers.is_empty() {
             let _ = writeln!(out, "      this lowers {}", waived.lowers);
@@ -71,7 +73,11 @@ fn changes(out: &mut String, title: &str, changes: &[Change]) {
         let _ = writeln!(
             out,
             "  {}\n      from  {}\n      to    {}\n      by    rule `{}` ({})",
-            change.at, change.from, change.to, change.rule, change.policy
+            one_line(&change.at),
+            one_line(&change.from),
+            one_line(&change.to),
+            change.rule,
+            change.policy
         );
     }
 }
@@ -85,7 +91,11 @@ fn refusals(out: &mut String, title: &str, refusals: &[Refusal]) {
         let _ = writeln!(
             out,
             "  {} {}\n      because  {}\n      by       rule `{}` ({})",
-            refusal.at, refusal.why, refusal.because, refusal.rule, refusal.policy
+            one_line(&refusal.at),
+            one_line(&refusal.why),
+            refusal.because,
+            refusal.rule,
+            refusal.policy
         );
     }
 }

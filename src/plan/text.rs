@@ -174,6 +174,21 @@ impl fmt::Display for RootedPath {
     }
 }
 
+/// A text that cannot end its line, move the cursor or change colours: names and paths in it
+/// come from whoever wrote the bundle.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() || ('\u{2028}'..='\u{202e}').contains(&character) {
+            out.extend(character.escape_default());
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,5 +213,12 @@ mod tests {
     #[test]
     fn a_nul_is_found_where_it_is() {
         assert_eq!(Text::new("ab\0c").unwrap_err(), HoldsNul { at: 2 });
+    }
+
+    #[test]
+    fn what_could_fake_a_line_or_hide_one_is_written_out() {
+        let text = "a\nerror: b\r\x1b[31m\u{9b}2J\u{202e}é \u{1f600}";
+
+        assert_eq!(one_line(text), "a\\nerror: b\\r\\u{1b}[31m\\u{9b}2J\\u{202e}é \u{1f600}");
     }
 }
