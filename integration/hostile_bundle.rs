@@ -248,3 +248,35 @@ fn what_is_explained_stays_in_its_line_and_colours_nothing() {
     assert!(!said.contains(['\u{1b}', '\r']), "{said:?}");
     assert_eq!(said.lines().filter(|line| line.starts_with("level ")).count(), 1, "{said}");
 }
+
+/// Accounts above those of the distribution: of a site, a directory's cache, a fleet's tool.
+#[test]
+fn mappings_leave_accounts_with_large_numbers_alone() {
+    for (file, line, pointer) in [
+        ("/etc/passwd", "ops-team:x:200500:200500::/:/bin/sh", "uidMappings"),
+        ("/etc/group", "ops-team:x:200500:", "gidMappings"),
+    ] {
+        let map = json!([{"containerID": 0, "hostID": 200_000, "size": 65536}]);
+        let bundle = Bundle::new()
+            .set("/linux/namespaces/-", json!({"type": "user"}))
+            .set("/linux/uidMappings", map.clone())
+            .set("/linux/gidMappings", map);
+        let copy = bundle.dir().join("accounts");
+        fs::write(&copy, format!("{}{line}\n", fs::read_to_string(file).unwrap())).unwrap();
+        let script = format!(
+            "mount --bind {} {file} && exec {} --root {} run --bundle {} {}",
+            copy.display(),
+            env!("CARGO_BIN_EXE_casemate"),
+            bundle.dir().join("state").display(),
+            bundle.dir().display(),
+            bundle.id(),
+        );
+
+        let out = Command::new("unshare").args(["-m", "sh", "-c", &script]).output().unwrap();
+
+        let said = String::from_utf8_lossy(&out.stderr);
+        let why = format!("/linux/{pointer}/0/hostID maps ids that `ops-team` of {file} has");
+        assert!(said.contains(&why), "{said}");
+        Runtime::new().run(&bundle).ok();
+    }
+}

@@ -1,4 +1,4 @@
-//! Ids that an engine gives a container: whether the registry gave them to another one before.
+//! Ids that an engine gives a container: whether somebody else has them.
 
 use std::path::Path;
 
@@ -8,37 +8,67 @@ use super::{Context, RANGES};
 use crate::spec::id::ContainerId;
 use crate::store::ranges::Ranges;
 
-/// The lines of the bundle's mappings that have ids of another container: where each stands, and
-/// who has them. Nothing is read for a bundle without mappings.
+/// The lines of the bundle's mappings that have ids of others: where each stands, and who has
+/// them, as a clause. Nothing is read for a bundle without mappings.
+///
+/// Others are containers that the registry gave ids, and users and groups of the host's files.
+/// Users of a directory service are in no file.
 pub(super) fn taken(
     context: &Context,
     spec: &Spec,
     own: Option<&ContainerId>,
 ) -> Vec<(String, String)> {
     let Some(linux) = spec.linux() else { return Vec::new() };
-    let both = [("uidMappings", linux.uid_mappings()), ("gidMappings", linux.gid_mappings())];
-    let gives = both.iter().any(|(_, lines)| lines.as_ref().is_some_and(|all| !all.is_empty()));
-    let registry = Path::new(RANGES);
-    if !gives || !registry.exists() {
+    let users = linux.uid_mappings().as_deref().unwrap_or_default();
+    let groups = linux.gid_mappings().as_deref().unwrap_or_default();
+    if users.is_empty() && groups.is_empty() {
         return Vec::new();
     }
-    let Ok(ranges) = Ranges::open(registry) else { return Vec::new() };
+    let registry = Path::new(RANGES);
+    let ranges = registry.exists().then(|| Ranges::open(registry).ok()).flatten();
     let root = std::fs::canonicalize(&context.root).unwrap_or_else(|_| context.root.clone());
-    let owner = |line: &LinuxIdMapping| {
-        let owners = ranges.owners_within(line.host_id(), line.size());
+    let container = |line: &LinuxIdMapping| {
+        let owners = ranges.as_ref()?.owners_within(line.host_id(), line.size());
         let other = owners.into_iter().find(|owner| {
             // A creation that was cut short may have left its own.
             own != Some(&owner.id) || Path::new(&owner.root) != root
         });
-        other.map(|owner| owner.id.to_string())
+        other.map(|owner| format!("container `{}` has", owner.id))
     };
+    let names = ["/etc/passwd", "/etc/group"].map(|file| (file, listed(file)));
+    let [users_listed, groups_listed] = &names;
     let mut taken = Vec::new();
-    for (name, lines) in both {
-        for (index, line) in lines.iter().flatten().enumerate() {
-            if let Some(id) = owner(line) {
-                taken.push((format!("/linux/{name}/{index}/hostID"), id));
+    for (name, lines, (file, listed)) in
+        [("uidMappings", users, users_listed), ("gidMappings", groups, groups_listed)]
+    {
+        for (index, line) in lines.iter().enumerate() {
+            let of_host = || {
+                let (name, _) = listed.iter().find(|(_, id)| has(line, *id))?;
+                Some(format!("`{name}` of {file} has"))
+            };
+            if let Some(whose) = container(line).or_else(of_host) {
+                taken.push((format!("/linux/{name}/{index}/hostID"), whose));
             }
         }
     }
     taken
+}
+
+/// Below are those ids of the host that the policy judges by themselves.
+const FIRST: u32 = 65_536;
+
+/// Whether a line of a mapping has an id of the host.
+fn has(line: &LinuxIdMapping, id: u32) -> bool {
+    id.checked_sub(line.host_id()).is_some_and(|offset| offset < line.size())
+}
+
+/// Names and ids of a user database: passwd(5), group(5). One that is missing lists none.
+fn listed(file: &str) -> Vec<(String, u32)> {
+    let bytes = std::fs::read(file).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let entry = |line: &str| {
+        let mut fields = line.split(':');
+        Some((fields.next()?.to_owned(), fields.nth(1)?.parse().ok()?))
+    };
+    text.lines().filter_map(entry).filter(|(_, id)| *id >= FIRST).collect()
 }

@@ -22,7 +22,7 @@ pub struct HostView {
     pub namespaces: Vec<FoundNamespaceOf>,
     /// Whose ids are shared, if the container is of a pod that exists.
     pub pod: Option<PodView>,
-    /// Lines of the bundle's mappings that have ids of another container: where, and whose.
+    /// Lines of the bundle's mappings that have ids of others: where, and who has them, as a clause.
     pub taken: Vec<(String, String)>,
     /// Indexes of mounts whose source is one of the kernel's file systems.
     pub kernel_sources: Vec<usize>,

@@ -233,9 +233,10 @@ fn given_mappings(case: &mut Case<'_>) {
         case.change(OWN_RANGE, "/linux/uidMappings", "nothing is mapped", to);
         return;
     }
-    for (at, id) in case.host.taken.clone() {
-        let hint = "map ids that the registry does not give out: below 524288, or above 1878982655";
-        case.refuse(OWN_RANGE, at, format!("maps ids that container `{id}` has"), hint);
+    for (at, whose) in case.host.taken.clone() {
+        let hint = "map ids that nobody has, and that the registry does not give out: below 524288, \
+                    or above 1878982655";
+        case.refuse(OWN_RANGE, at, format!("maps ids that {whose}"), hint);
     }
     for (name, lines) in both {
         for (index, line) in lines.iter().flatten().enumerate() {
