@@ -264,3 +264,26 @@ fn a_capability_that_nobody_knows_is_warned_of_and_left_out() {
     assert!(said.contains(warning), "{said}");
     assert!(said.contains("has what the bounding set lacks"), "{said}");
 }
+
+// rows: process.capabilities
+#[test]
+fn what_cannot_be_ambient_is_warned_of_and_what_need_not_be_permitted_is_inheritable() {
+    let bundle = Bundle::new()
+        .set(
+            "/process/capabilities",
+            json!({
+                "bounding": ["CAP_KILL", "CAP_CHOWN", "CAP_SYSLOG"], "permitted": ["CAP_KILL"],
+                "inheritable": ["CAP_KILL", "CAP_SYSLOG"], "ambient": ["CAP_KILL", "CAP_CHOWN"],
+            }),
+        )
+        .args(["/bin/grep", "Cap", "/proc/self/status"]);
+
+    let ran = Runtime::audit().run(&bundle);
+
+    let warning = "can't raise ambient capability CAP_CHOWN: it is not permitted and inheritable";
+    assert!(ran.stderr.contains(warning), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("CAP_KILL"), "{}", ran.stderr);
+    let said = ran.ok();
+    assert!(said.contains("CapInh:\t0000000400000020"), "{said}");
+    assert!(said.contains("CapAmb:\t0000000000000020"), "{said}");
+}

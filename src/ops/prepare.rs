@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Capabilities, Capability, Spec};
 
 use super::filter::{self, WatchRequest};
 use super::pod::{self, Fellow};
@@ -131,10 +131,28 @@ pub(super) fn prepare(
 /// that runc has for it, which is what people look for.
 fn warnings(config: &Config) -> Vec<String> {
     let unknown = config.unknown_capabilities();
-    if unknown.is_empty() {
-        return Vec::new();
-    }
-    vec![format!("ignoring unknown or unavailable capabilities: [{}]", unknown.join(" "))]
+    let ignored = (!unknown.is_empty())
+        .then(|| format!("ignoring unknown or unavailable capabilities: [{}]", unknown.join(" ")));
+    ignored.into_iter().chain(not_raised(config.spec())).collect()
+}
+
+/// The kernel keeps the ambient set within two others. Reference: capabilities(7).
+fn not_raised(spec: &Spec) -> Vec<String> {
+    let capabilities = spec.process().as_ref().and_then(|process| process.capabilities().as_ref());
+    let Some(capabilities) = capabilities else { return Vec::new() };
+    let has = |set: &Option<Capabilities>, one: &Capability| {
+        set.as_ref().is_some_and(|set| set.contains(one))
+    };
+    let raised = |one: &Capability| {
+        has(capabilities.permitted(), one) && has(capabilities.inheritable(), one)
+    };
+    let asked = capabilities.ambient().iter().flatten();
+    let mut lost: Vec<_> = asked.filter(|one| !raised(one)).map(ToString::to_string).collect();
+    lost.sort_unstable();
+    let warning = |name: &String| {
+        format!("can't raise ambient capability CAP_{name}: it is not permitted and inheritable")
+    };
+    lost.iter().map(warning).collect()
 }
 
 /// The specification with every path followed to what it is, and what the policy must know of

@@ -117,19 +117,6 @@ pub(super) fn capability_sets(process: &Process, facts: &KernelFacts) -> Capabil
     }
 }
 
-/// What is asked for in the ambient set and cannot be there, if anything is.
-pub(super) fn not_raised(process: &Process, sets: CapabilitySets) -> Option<String> {
-    let asked = process.capabilities().as_ref().and_then(|sets| sets.ambient().as_ref());
-    let lost = mask(asked) & !sets.ambient;
-    (lost != 0).then(|| {
-        let names = super::names::capability_words(lost);
-        format!(
-            "/process/capabilities/ambient: can't raise ambient capability {names}: what is not \
-             permitted and inheritable, too, cannot be ambient"
-        )
-    })
-}
-
 /// Resource limits, checked against what this process may do.
 pub(super) fn limits(
     process: &Process,

@@ -266,7 +266,6 @@ impl<'a> Builder<'a> {
             let what = "has what the bounding set lacks; the kernel gives EPERM";
             self.fault("/process/capabilities/inheritable", what);
         }
-        self.inputs.notes.extend(process::not_raised(self.process, sets));
         let (limits, raised) =
             process::limits(self.process, &self.inputs.facts.limits, &mut self.errors);
         if self.inputs.notify {
