@@ -175,6 +175,13 @@ fn after_poststop(error: OpsError, plan: &LaunchPlan, record: &Record) -> OpsErr
 }
 
 impl Made {
+    /// Kills init, and leaves the rest to whoever has deleted the container meanwhile.
+    pub(super) fn give_up(self, error: OpsError) -> OpsError {
+        let _ = process::signal(self.launched.process.as_fd(), libc::SIGKILL);
+        let _ = process::wait_for(self.launched.pid);
+        error
+    }
+
     /// Takes a created container back, because of `error`.
     pub(super) fn take_back(self, error: OpsError) -> OpsError {
         let _ = process::signal(self.launched.process.as_fd(), libc::SIGKILL);

@@ -20,6 +20,9 @@ const BARRIER_SEC: i64 = 5;
 /// What a message may have, in bytes; more is cut off.
 const MESSAGE_BYTES: usize = 4096;
 
+/// How many messages are passed on before anything else is looked at.
+const AT_ONCE: usize = 64;
+
 /// Where the caller waits for a word, if it does.
 pub(super) fn of_caller() -> Option<OsString> {
     std::env::var_os(VARIABLE).filter(|path| !path.is_empty())
@@ -55,7 +58,10 @@ impl Notifier {
     /// Passes on what has come.
     pub(super) fn serve(&mut self) {
         let mut message = [0; MESSAGE_BYTES];
-        while let Ok((_, got)) = rustix::net::recv(&self.from, &mut message, RecvFlags::DONTWAIT) {
+        // A program that never stops talking must not keep this process from its other tasks.
+        for _ in 0..AT_ONCE {
+            let got = rustix::net::recv(&self.from, &mut message, RecvFlags::DONTWAIT);
+            let Ok((_, got)) = got else { return };
             let said = message.get(..got.min(MESSAGE_BYTES)).unwrap_or_default();
             let lines: Vec<_> = said.split(|byte| *byte == b'\n').filter(|l| is_own(l)).collect();
             if lines.is_empty() {

@@ -10,7 +10,7 @@ use super::{Context, CreateRequest, OpsError, Result, attend, hooks, record, sig
 use crate::audit::EventKind;
 use crate::engine::{self, Launched};
 use crate::record::report::Report;
-use crate::store::{Record, Store};
+use crate::store::{Record, Store, StoreError};
 use crate::sys::process;
 
 /// What `run` is asked for beyond `create`.
@@ -62,7 +62,14 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<Ran> {
     if let Err(error) = start(&doing, &mut made) {
         let id = made.entry.id();
         record::failed(id, &made.prepared.plan, &made.prepared.digest, &error);
-        return Err(made.take_back(error));
+        return Err(match made.entry.lock_again() {
+            Ok(()) => made.take_back(error),
+            // It is no longer ours to remove.
+            Err(StoreError::DoesNotExist { .. }) => {
+                made.give_up(error).fact("undone", "everything, by who deleted the container")
+            }
+            Err(other) => made.give_up(error).fact("left", other.to_string()),
+        });
     }
     let Made { mut prepared, entry, launched, record, .. } = made;
     let mut warnings = std::mem::take(&mut prepared.warnings);
@@ -145,6 +152,8 @@ fn refusals(context: &Context, request: &RunRequest, record: &Record) -> Option<
 fn start(doing: &str, made: &mut Made) -> Result<()> {
     let plan = &made.prepared.plan;
     let mut attending = attend::attending(doing, plan, &made.entry, &mut made.record)?;
+    // As for the command `start`: the image says how long this takes.
+    made.entry.unlock();
     engine::start(made.launched.waiting(), plan, &mut attending)
         .map_err(|error| launch_error(doing, &error))?;
     attending.confirm();

@@ -30,7 +30,7 @@ const BASELINE: (&str, &str) = ("seccomp.baseline", "P5");
 /// Capabilities that no exception gives: other promises rest on their absence.
 const NEVER: [&str; 2] = ["CAP_SYS_ADMIN", "CAP_SETFCAP"];
 
-/// Annotations in which engines say what the image is; their users cannot set these.
+/// Annotations in which Kubernetes' engines say what the image is; users of these cannot set them.
 const IMAGE: [&str; 2] = ["io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName"];
 /// Annotations in which engines say the namespace of a pod.
 const NAMESPACE: [&str; 2] = ["io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace"];
