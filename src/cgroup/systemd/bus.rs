@@ -40,6 +40,8 @@ pub(super) struct Bus {
     serial: u32,
     unread: Vec<u8>,
     ended: VecDeque<JobEnd>,
+    /// Who tells of jobs, by the name that the bus gave it.
+    manager: String,
 }
 
 const HELLO: Method = Method {
@@ -81,8 +83,14 @@ impl Bus {
 
     /// Greets the other side of a socket.
     pub(super) fn over(socket: OwnedFd, with_bus: bool) -> std::result::Result<Self, BusError> {
-        let mut bus =
-            Self { socket, with_bus, serial: 0, unread: Vec::new(), ended: VecDeque::new() };
+        let mut bus = Self {
+            socket,
+            with_bus,
+            serial: 0,
+            unread: Vec::new(),
+            ended: VecDeque::new(),
+            manager: String::new(),
+        };
         let uid = rustix::process::geteuid().as_raw().to_string();
         let hex: String = uid.bytes().map(|digit| format!("{digit:02x}")).collect();
         let deadline = Instant::now() + PATIENCE;
@@ -94,6 +102,12 @@ impl Bus {
             return Err(BusError::Refused { answer });
         }
         Ok(bus)
+    }
+
+    /// Believes whoever sent this answer when it tells of jobs, and nobody else: any user of the
+    /// host may send a signal to any name on the bus.
+    pub(super) fn believe(&mut self, answer: &Message) {
+        self.manager.clone_from(&answer.sender);
     }
 
     /// Whether there is a bus between us and systemd.
@@ -116,7 +130,7 @@ impl Bus {
         loop {
             let message = self.receive(deadline)?;
             if message.reply_to != Some(self.serial) {
-                self.overhear(&message)?;
+                self.overhear(&message);
                 continue;
             }
             match message.kind {
@@ -141,16 +155,18 @@ impl Bus {
                 return Ok(end.result.clone());
             }
             let message = self.receive(deadline)?;
-            self.overhear(&message)?;
+            self.overhear(&message);
         }
     }
 
-    /// Keeps the end of a job: `JobRemoved(u id, o job, s unit, s result)`.
-    fn overhear(&mut self, message: &Message) -> std::result::Result<(), BusError> {
-        if message.kind != Kind::Signal || message.member != "JobRemoved" {
-            return Ok(());
+    /// Keeps the end of a job: `JobRemoved(u id, o job, s unit, s result)`. What others send is
+    /// passed over, whatever it says.
+    fn overhear(&mut self, message: &Message) {
+        let is_end = message.kind == Kind::Signal && message.member == "JobRemoved";
+        if !is_end || message.sender != self.manager {
+            return;
         }
-        if let [job, _, result] = message.texts()?.as_slice() {
+        if let Ok([job, _, result]) = message.texts().as_deref() {
             // Jobs of others are told as well; a few are enough.
             const KEPT: usize = 64;
             if self.ended.len() == KEPT {
@@ -158,7 +174,6 @@ impl Bus {
             }
             self.ended.push_back(JobEnd { job: job.clone(), result: result.clone() });
         }
-        Ok(())
     }
 
     fn send(&mut self, bytes: &[u8], deadline: Instant) -> std::result::Result<(), BusError> {

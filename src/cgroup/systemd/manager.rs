@@ -62,6 +62,7 @@ impl Manager {
         }
         let interface = "org.freedesktop.systemd1.Manager";
         let said = bus.call(&GET, Body::Texts(&[interface, "Version"]))?;
+        bus.believe(&said);
         let version = said.texts()?.first().map(|text| parse_version(text)).unwrap_or_default();
         Ok(Self { bus, version })
     }

@@ -68,6 +68,8 @@ pub(super) struct Message {
     pub(super) reply_to: Option<u32>,
     pub(super) member: String,
     pub(super) error: String,
+    /// The name that the bus has given whoever sent it; empty where there is no bus.
+    pub(super) sender: String,
     pub(super) signature: String,
     body: Vec<u8>,
     little: bool,
@@ -79,6 +81,7 @@ const MEMBER: u8 = 3;
 const ERROR_NAME: u8 = 4;
 const REPLY_SERIAL: u8 = 5;
 const DESTINATION: u8 = 6;
+const SENDER: u8 = 7;
 const SIGNATURE: u8 = 8;
 
 /// Writes a call. `serial` is not 0; a call on a connection without a bus has no destination.
@@ -223,6 +226,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Message, Malformed> {
         reply_to: None,
         member: String::new(),
         error: String::new(),
+        sender: String::new(),
         signature: String::new(),
         body: Vec::new(),
         little: reader.is_little(),
@@ -236,6 +240,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Message, Malformed> {
         match (code, kind.as_str()) {
             (MEMBER, "s") => message.member = reader.text()?,
             (ERROR_NAME, "s") => message.error = reader.text()?,
+            (SENDER, "s") => message.sender = reader.text()?,
             (REPLY_SERIAL, "u") => message.reply_to = Some(reader.u32()?),
             (SIGNATURE, "g") => message.signature = reader.signature()?,
             (_, "s" | "o") => drop(reader.text()?),

@@ -20,6 +20,9 @@ enum Says {
     Job(&'static str, &'static str, &'static [&'static str]),
     /// A return with this object path, and some time later the ends of these jobs.
     Later(&'static str, &'static [&'static str]),
+    /// First, the end of a job as another user of the bus tells it, as often as it takes to have
+    /// true ones forgotten, and one that says nothing; then as [`Says::Job`].
+    Forged(&'static str, &'static str),
     /// Bytes as they are.
     Raw(Vec<u8>),
 }
@@ -70,9 +73,13 @@ fn message(
 }
 
 fn job_removed(job: &str, result: &str) -> Vec<u8> {
+    job_removed_by(&[(3, "JobRemoved")], job, result)
+}
+
+fn job_removed_by(fields: &[(u8, &str)], job: &str, result: &str) -> Vec<u8> {
     let mut body = 5_u32.to_le_bytes().to_vec();
     [job, "some.scope", result].iter().for_each(|one| text(&mut body, one));
-    message(4, None, &[(3, "JobRemoved")], "uoss", &body)
+    message(4, None, fields, "uoss", &body)
 }
 
 fn answer(says: &Says, serial: u32) -> Vec<u8> {
@@ -98,6 +105,12 @@ fn answer(says: &Says, serial: u32) -> Vec<u8> {
         }
         Says::Job(job, result, texts) => [job_removed(job, result), returned(texts)].concat(),
         Says::Later(job, _) => returned(&[job]),
+        Says::Forged(job, result) => {
+            let fields = [(3, "JobRemoved"), (7, ":1.99")];
+            let forged = job_removed_by(&fields, job, "done").repeat(65);
+            let empty = message(4, None, &fields, "uoss", &[]);
+            [job_removed(job, result), forged, empty, returned(&[job])].concat()
+        }
         Says::Raw(bytes) => bytes.clone(),
     }
 }
@@ -199,6 +212,18 @@ fn a_job_that_fails_is_an_error_and_the_unit_is_reset() {
 
     assert_eq!(error.to_string(), "its job ended with `failed`");
     assert_eq!(talk.join().unwrap().last().unwrap(), "ResetFailedUnit a.scope");
+}
+
+/// Any user of the host may send a signal to any name on the bus, and names and numbers of jobs
+/// are easily guessed.
+#[test]
+fn what_others_tell_of_jobs_is_not_believed() {
+    let (mut manager, talk) = manager(vec![Says::Forged("/job/7", "failed"), Says::Return(&[])]);
+
+    let error = manager.start("a.scope", &[]).unwrap_err();
+
+    assert_eq!(error.to_string(), "its job ended with `failed`");
+    talk.join().unwrap();
 }
 
 #[test]
