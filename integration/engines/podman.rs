@@ -29,19 +29,19 @@ done
 mount --make-shared /run/netns";
 
 /// Podman with storage, configuration and networks of its own.
-pub(super) struct Podman {
+pub(in crate::engines) struct Podman {
     place: Place,
 }
 
 impl Podman {
     /// Where cgroup v2 is all there is; `None` where there is no Podman.
-    pub(super) fn new() -> Option<Self> {
+    pub(in crate::engines) fn new() -> Option<Self> {
         // The controllers of this machine may be in v1.
         Self::with(Groups::V2, "pids_limit = 0\n")
     }
 
     /// With the control groups that the machine has.
-    pub(super) fn with(groups: Groups, machine: &str) -> Option<Self> {
+    pub(in crate::engines) fn with(groups: Groups, machine: &str) -> Option<Self> {
         if !has("podman") {
             return None;
         }
@@ -56,12 +56,12 @@ impl Podman {
         Some(podman)
     }
 
-    pub(super) fn place(&self) -> &Place {
+    pub(in crate::engines) fn place(&self) -> &Place {
         &self.place
     }
 
     /// A call of Podman that is not made yet.
-    pub(super) fn command(&self, args: &[&str]) -> Command {
+    pub(in crate::engines) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.place.command("podman");
         let dir = self.place.dir();
         command.arg("--root").arg(dir.join("root")).arg("--runroot").arg(dir.join("run"));
@@ -70,7 +70,7 @@ impl Podman {
         command
     }
 
-    pub(super) fn call(&self, args: &[&str]) -> Called {
+    pub(in crate::engines) fn call(&self, args: &[&str]) -> Called {
         call(&mut self.command(args))
     }
 
@@ -89,13 +89,13 @@ impl Podman {
 
     /// A field of `podman inspect`.
     #[track_caller]
-    pub(super) fn inspect(&self, name: &str, field: &str) -> String {
+    pub(in crate::engines) fn inspect(&self, name: &str, field: &str) -> String {
         self.call(&["inspect", name, "--format", &format!("{{{{.{field}}}}}")]).ok()
     }
 
     /// The host's process id of a container's init.
     #[track_caller]
-    pub(super) fn pid(&self, name: &str) -> i32 {
+    pub(in crate::engines) fn pid(&self, name: &str) -> i32 {
         self.inspect(name, "State.Pid").parse().unwrap()
     }
 }

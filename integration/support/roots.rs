@@ -119,6 +119,61 @@ pub(crate) fn software_root() -> PathBuf {
     root
 }
 
+/// Debian packages whose services run in containers of real engines.
+const SERVICES: &[&str] = &[
+    "busybox-static",
+    "cron",
+    "etcd-client",
+    "etcd-server",
+    "nginx-light",
+    "nodejs",
+    "postgresql",
+    "python3",
+    "redis-server",
+];
+
+/// Installs the packages named in its arguments in the root `$R`, as an image's build would:
+/// configured, with users and directories, without a service that is started.
+const INSTALL: &str = r#"
+set -e
+mount --bind /dev "$R/dev" && mount -t proc proc "$R/proc"
+policy=$R/usr/sbin/policy-rc.d
+printf '#!/bin/sh\nexit 101\n' > "$policy" && chmod 755 "$policy"
+apt="chroot $R apt-get -qq -y -o APT::Sandbox::User=root"
+$apt update && $apt install --no-install-recommends "$@"
+rm -rf "$policy" "$R"/var/cache/apt/archives/*.deb "$R"/var/lib/apt/lists/*
+rm -rf "$R"/usr/share/doc "$R"/usr/share/man "$R"/usr/share/locale
+umount "$R/dev" "$R/proc"
+"#;
+
+/// The root of [`debian_root`] with services installed in it, as images are made. Made once, shared
+/// by all tests, so never to be changed by one.
+pub(crate) fn services_root() -> PathBuf {
+    let debian = debian_root();
+    let cache = debian.parent().unwrap();
+    let root = cache.join("debian-bookworm-services");
+    let lock = File::create(cache.join("debian-bookworm-services.lock")).unwrap();
+    let _lock = Flock::lock(lock, FlockArg::LockExclusive).unwrap();
+    if root.exists() {
+        return root;
+    }
+    let half_done = cache.join("debian-bookworm-services.new");
+    let _ = fs::remove_dir_all(&half_done);
+    let copied = Command::new("cp").arg("-a").arg(&debian).arg(&half_done).status().unwrap();
+    assert!(copied.success());
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", INSTALL, "sh"]);
+    command.args(SERVICES).env("R", &half_done).env("DEBIAN_FRONTEND", "noninteractive");
+    command.env("LC_ALL", "C");
+    if let Some(proxy) = apt_proxy() {
+        command.env("http_proxy", &proxy).env("https_proxy", proxy);
+    }
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    fs::rename(&half_done, &root).unwrap();
+    root
+}
+
 /// The address from which this machine's apt gets Debian's packages.
 fn mirror() -> String {
     let targets = Command::new("apt-get")

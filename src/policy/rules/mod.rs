@@ -1,5 +1,6 @@
 //! The rules, by subject. Each is named after its control.
 
+mod builders;
 mod devices;
 mod hooks;
 mod kernel;
@@ -104,6 +105,7 @@ pub(super) fn apply_to_process(case: &mut Case<'_>) {
 
 /// Puts a specification before every rule.
 pub fn apply_all(case: &mut Case<'_>) {
+    builders::apply(case);
     namespaces::apply(case);
     privileges::apply(case);
     mounts::apply(case);
