@@ -4,11 +4,13 @@
 //! configuration, storage, locks and networks are its own, and `profiles/engines` is installed as
 //! a user would. Run as root, by `hack/test.sh engines`, which installs the engines.
 
+mod attacks;
 mod builders;
 mod containerd;
 mod cri;
 mod docker;
 mod leaks;
 mod podman;
+mod scale;
 mod software;
 mod support;
