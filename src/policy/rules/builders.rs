@@ -18,7 +18,7 @@ pub(super) fn apply(case: &mut Case<'_>) {
     let mounts = case.spec.mounts().as_deref().unwrap_or_default();
     let is_step = |mount: &oci_spec::runtime::Mount| {
         mount.destination() == Path::new(MARK)
-            && mount.source().as_deref().is_some_and(|source| is_of_a_build(source))
+            && mount.source().as_deref().is_some_and(is_of_a_build)
     };
     if is_writable && mounts.iter().any(is_step) {
         let why = "is false for a step of a build, which writes the root and keeps what it wrote";
