@@ -12,7 +12,7 @@ modprobe -a overlay loop dummy unix_diag inet_diag tcp_diag udp_diag netlink_dia
 # Of the library: what asks the kernel. The rest is the same on every one.
 UNIT='cgroup:: host:: store:: sys:: audit:: selftest:: engine::'
 # Of the integration tests all but those about sources, other compilers and other drivers.
-LEAVE='layers:: seccomp_compiler:: probes:: support::'
+LEAVE='layers seccomp_compiler probes support'
 
 run() {
 	program=$1
@@ -22,9 +22,17 @@ run() {
 	echo "== $(($(date +%s) - begun)) s"
 }
 
+# Module by module, so that why a test failed is known before the last one has run.
+modules() {
+	sed 's/::.*//' /tmp/tests | sort -u | while read -r name; do
+		case " $LEAVE " in
+		*" $name "*) ;;
+		*) echo "$name" ;;
+		esac
+	done
+}
+
 status=0
-skip=''
-for name in $LEAVE; do skip="$skip --skip $name"; done
 if [ -n "$line" ]; then
 	sh -c "$line" || status=$?
 elif [ -n "$filters" ]; then
@@ -33,8 +41,12 @@ elif [ -n "$filters" ]; then
 else
 	# shellcheck disable=SC2086 # the words are to be split
 	run "$unit" $UNIT
-	# shellcheck disable=SC2086 # the words are to be split
-	run "$integration" $skip
+	"$integration" --list | sed -n 's/: test$//p' >/tmp/tests
+	for module in $(modules); do
+		echo "== $module"
+		# shellcheck disable=SC2046 # the words are to be split
+		run "$integration" --exact $(grep "^$module::" /tmp/tests)
+	done
 fi
 echo "casemate-vm: status $status"
 sleep 1

@@ -75,6 +75,10 @@ fn a_step_that_is_left_out_shows_as_a_difference() {
             println!("{step} is skipped, because this host holds no limit in cgroup v1");
             continue;
         }
+        if line == "filter" && first.line(line).is_empty() {
+            println!("the filter is skipped, because nothing here can read it");
+            continue;
+        }
         let options = ["-d", "--pid-file", file.to_str().unwrap()];
         with(&runtime, &bundle, &options, ("CASEMATE_SKIP", step)).ok();
 

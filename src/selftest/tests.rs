@@ -297,6 +297,8 @@ const MAY_BE_ABSENT: &[&str] = &[
     "sys.ioperm",
     "filter.x32",
     "filter.x32-unshare",
+    // No open_tree_attr before 6.15.
+    "mount.open-tree-attr",
     // Root without CAP_SYS_RESOURCE.
     "ns.raise-limit",
     "priv.oom-score",

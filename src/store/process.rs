@@ -94,7 +94,8 @@ impl ProcessId {
         let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
         let pidfd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
             Ok(pidfd) => pidfd,
-            Err(rustix::io::Errno::SRCH) => return Ok(None),
+            // Kernels before 6.15 say EINVAL of one that is reaped while they look for it.
+            Err(rustix::io::Errno::SRCH | rustix::io::Errno::INVAL) => return Ok(None),
             Err(error) => return Err(errno(error)),
         };
         // After the open: the descriptor pins whichever process had the number by then.

@@ -175,7 +175,8 @@ fn a_limit_that_nothing_can_hold_fails_and_is_undone() {
 
     let error = Cgroup::create(&limits, claimant(&id), &hierarchies).unwrap_err();
 
-    assert!(matches!(error, CgroupError::Unenforceable { .. }), "{error}");
+    // Where there is the controller, there is still no such device.
+    assert!(matches!(error, CgroupError::Unenforceable { .. } | CgroupError::Limit { .. }));
     assert!(!root_of(&hierarchies).join(format!("casemate-{id}")).exists());
 }
 

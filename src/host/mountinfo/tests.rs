@@ -99,9 +99,11 @@ fn the_table_and_the_call_describe_a_mount_alike() {
         drop(root);
         rustix::mount::unmount(&point, rustix::mount::UnmountFlags::DETACH).unwrap();
 
-        // The table alone has the options that every file system has.
-        let own: Vec<_> = table.options.iter().filter(|option| *option != b"ro").collect();
-        assert_eq!(own, call.options.iter().collect::<Vec<_>>());
+        // The table has the option that every file system has; the call on some kernels.
+        let own = |it: &Mount| -> Vec<_> {
+            it.options.iter().filter(|option| *option != b"ro").cloned().collect()
+        };
+        assert_eq!(own(&table), own(&call));
         assert_eq!((table.root, &table.mount_point), (call.root, &call.mount_point));
         assert_eq!(call.mount_point, point.as_os_str().as_encoded_bytes());
         assert!(call.options.iter().any(|it| it.ends_with(b"/e")), "{:?}", call.options);
