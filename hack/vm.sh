@@ -21,8 +21,8 @@ controllers, D-Bus and AppArmor are. Prints the summary; its exit status is the 
   --shell CMD   run this line there instead of the tests
   -h, --help    this text
 
-The processor is emulated (TCG), so that no machine needs hardware for it: expect two minutes
-until the first test and a quarter of an hour for all. Base images are kept in target/vm-cache,
+The processor is emulated (TCG), so that no machine needs hardware for it: expect a minute
+until the first test and half an hour for all. Base images are kept in target/vm-cache,
 about 400 MB for each kernel; a second run packs only the programs under test.
 TEXT
 }

@@ -150,7 +150,7 @@ fn no_two_owners_have_a_block_in_common_however_they_are_killed() {
     let kinds = ["Chance", "", "Chance", "", "Chance", ""];
     let start = |n: usize| host.worker(&n.to_string(), kinds[n]);
     let mut workers: Vec<_> = (0..kinds.len()).map(|n| (n, start(n))).collect();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(600);
     let mut kills: u32 = 0;
 
     while let Some((n, mut child)) = workers.pop() {
