@@ -89,6 +89,7 @@ pub(super) struct Made {
 pub(super) fn make(context: &Context, request: &CreateRequest, way: Way) -> Result<Made> {
     let doing = format!("{} `{}`", way.verb(), request.id);
     let failed = |error: &dyn std::error::Error| OpsError::because(doing.as_str(), error);
+    super::caller::check(&doing)?;
     engine::guard_this_process().map_err(|error| failed(&error))?;
     let activation = Activation::of_this_process();
     let preserve = activation.count.saturating_add(request.options.preserve);

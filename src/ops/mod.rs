@@ -2,6 +2,7 @@
 
 mod activation;
 mod attend;
+mod caller;
 pub mod checkpoint;
 mod create;
 mod delete;
