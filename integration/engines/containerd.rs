@@ -55,6 +55,11 @@ impl Containerd {
         &self.place
     }
 
+    /// Whether this is containerd 2.
+    pub(super) fn is_second(&self) -> bool {
+        is_second(&self.place)
+    }
+
     fn socket(&self) -> PathBuf {
         self.place.dir().join("containerd.sock")
     }
@@ -167,13 +172,32 @@ impl Drop for Containerd {
 /// The profile as it lies here, and what this place needs beside it.
 fn configuration(place: &Place) -> String {
     let dir = place.dir().display();
+    let common = format!(
+        "root = \"{dir}/root\"\nstate = \"{dir}/state\"\n[grpc]\n  address = \"{dir}/containerd.sock\"\n"
+    );
+    let cni = format!("bin_dir = \"/usr/lib/cni\"\n  conf_dir = \"{dir}/cni\"\n");
+    if is_second(place) {
+        let profile = Place::profile("containerd-v3.toml");
+        let (version, profile) = profile.split_once("version = 3\n").unwrap();
+        return format!(
+            "{version}version = 3\n{common}{profile}\n\
+             [plugins.\"io.containerd.cri.v1.images\".pinned_images]\n  sandbox = \"{IMAGE}\"\n\
+             [plugins.\"io.containerd.cri.v1.runtime\"]\n  disable_apparmor = true\n  \
+             restrict_oom_score_adj = true\n\
+             [plugins.\"io.containerd.cri.v1.runtime\".cni]\n  {cni}"
+        );
+    }
+    let profile = Place::profile("containerd-v2.toml");
+    let (version, profile) = profile.split_once("version = 2\n").unwrap();
     format!(
-        "root = \"{dir}/root\"\nstate = \"{dir}/state\"\n{}\n\
-         [grpc]\n  address = \"{dir}/containerd.sock\"\n\
+        "{version}version = 2\n{common}{profile}\n\
          [plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"{IMAGE}\"\n  \
          disable_apparmor = true\n  restrict_oom_score_adj = true\n\
-         [plugins.\"io.containerd.grpc.v1.cri\".cni]\n  bin_dir = \"/usr/lib/cni\"\n  \
-         conf_dir = \"{dir}/cni\"\n",
-        Place::profile("containerd-v2.toml")
+         [plugins.\"io.containerd.grpc.v1.cri\".cni]\n  {cni}"
     )
+}
+
+/// Whether the place has containerd 2.
+fn is_second(place: &Place) -> bool {
+    place.shell("containerd --version").ok().contains("/v2 ")
 }

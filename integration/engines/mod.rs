@@ -11,6 +11,7 @@ mod cri;
 mod docker;
 mod leaks;
 mod podman;
+mod rootless;
 mod scale;
 mod software;
 mod support;

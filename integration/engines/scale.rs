@@ -101,8 +101,9 @@ fn containers_one_after_another_leave_nothing_and_take_no_longer() {
     for number in 0..cycles {
         let begun = Instant::now();
         let id = format!("{}-{number}", containerd.place().tag());
-        let run = ["run", "--rm", "--runc-binary", BINARY, IMAGE, &id, "echo", "done"];
-        assert_eq!(containerd.ctr(&run).ok(), "done");
+        let run = ["run", "--rm", "--runc-binary", BINARY, IMAGE, &id, "sh", "-c", "exit 7"];
+        let ran = containerd.ctr(&run);
+        assert_eq!(ran.status, Some(7), "{number}: {ran:?}");
         times.push(begun.elapsed());
     }
 

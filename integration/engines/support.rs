@@ -67,6 +67,19 @@ for d in $D/groups/*; do
 done
 umount -l $D/groups";
 
+/// Moves the place into another root with newer engines, if one is named: by pivot_root, for in a
+/// mere chroot nobody makes user namespaces. Where ids are registered stays the machine's.
+const ENTER: &str = "\
+if [ -n \"$CASEMATE_TEST_ROOT\" ]; then
+	R=$CASEMATE_TEST_ROOT
+	mount --bind $R $R
+	for d in proc sys dev tmp; do mount --rbind /$d $R/$d; done
+	mount -t tmpfs none $R/run
+	mkdir -m 700 -p /run/casemate $R/run/casemate $R/run/lock
+	mount --bind /run/casemate $R/run/casemate
+	cd $R && pivot_root . . && umount -l . && cd /
+fi";
+
 /// A record of the place's own tells which containers there were.
 const AUDIT: &str = "\
 mkdir -p /var/log/casemate && mkdir -m 700 $D/audit && mount --bind $D/audit /var/log/casemate";
@@ -86,7 +99,7 @@ impl Place {
             Groups::AsIs => AS_IS,
         };
         let script = format!(
-            "set -e\nmount --bind $D/bin /usr/local/bin\n{AUDIT}\nip link set lo up\n{groups}\n{setup}\n\
+            "set -e\n{ENTER}\nmount --bind $D/bin /usr/local/bin\n{AUDIT}\nip link set lo up\n{groups}\n{setup}\n\
              echo ready; exec sleep infinity"
         );
         let mut holder = Command::new("unshare")
