@@ -105,8 +105,12 @@ fn every_rule_of_the_baseline_answers_as_it_says_without_any_profile() {
     let results = results(&runtime.run(&bundle).ok());
 
     assert_eq!(results.len(), denied.len());
-    let wrong: Vec<_> =
-        denied.iter().zip(&results).filter(|(denied, result)| **result != -denied.errno).collect();
+    let wrong: Vec<_> = denied
+        .iter()
+        .zip(&results)
+        .filter(|(denied, result)| **result != -denied.errno)
+        .map(|(denied, result)| format!("{}: {} gives {result}", denied.rule, denied.call))
+        .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
