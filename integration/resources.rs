@@ -109,7 +109,8 @@ fn a_fork_bomb_stops_at_its_limit() {
         most = most.max(pids.len());
         assert!(pids.len() <= 20, "{} processes", pids.len());
     }
-    assert!(most > 10, "only {most} processes: was there a bomb?");
+    // What has failed to fork ends, so that the most of them are seen for a moment only.
+    assert!(most > 5, "only {most} processes: was there a bomb?");
     runtime.call(["delete", "--force", bundle.id()]).ok();
 }
 
@@ -294,8 +295,10 @@ fn without_the_oom_killer_a_process_waits_for_memory() {
     let runtime = Runtime::new();
     let (bundle, volume) = with_volume();
     let limits = json!({"limit": 16 * MIB, "swap": 16 * MIB, "disableOOMKiller": true});
+    // By the program itself: a call that the kernel could not get memory for would fail instead.
     let bundle = bundle.set("/linux/resources/memory", limits).shell(
-        "dd if=/dev/zero of=/dev/null bs=48M count=1; echo $? > /volume/.s; mv /volume/.s /volume/status",
+        "awk 'BEGIN { s = \"x\"; while (length(s) < 24000000) s = s s }'; \
+         echo $? > /volume/.s; mv /volume/.s /volume/status",
     );
     started(&runtime, &bundle);
     std::thread::sleep(Duration::from_millis(700));
