@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use serde_json::json;
 
-use crate::support::{Bundle, Ran, Runtime, Snapshot, patience};
+use crate::support::{Bundle, PRIVILEGES, Ran, Runtime, Snapshot, patience};
 
 /// Names a CRIU that is not where packages install it.
 const CRIU: &str = "CASEMATE_TEST_CRIU";
@@ -102,22 +102,8 @@ fn may_raise_limits() -> bool {
 
 /// What the kernel says of a process's privileges.
 fn privileges(pid: i64) -> Vec<String> {
-    const LINES: [&str; 12] = [
-        "Uid",
-        "Gid",
-        "Groups",
-        "CapInh",
-        "CapPrm",
-        "CapEff",
-        "CapBnd",
-        "CapAmb",
-        "NoNewPrivs",
-        "Seccomp",
-        "Seccomp_filters",
-        "Umask",
-    ];
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let wanted = |line: &&str| LINES.iter().any(|name| line.starts_with(&format!("{name}:")));
+    let wanted = |line: &&str| PRIVILEGES.iter().any(|name| line.starts_with(&format!("{name}:")));
     let mut lines: Vec<_> = status.lines().filter(wanted).map(str::to_owned).collect();
     for name in ["oom_score_adj", "uid_map", "limits", "cgroup"] {
         lines.push(fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap());

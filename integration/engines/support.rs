@@ -291,3 +291,25 @@ pub(crate) fn assert_boxed(pid: i32) {
         assert!(words[4] != "/" || words[5].starts_with("ro"), "{line}");
     }
 }
+
+/// What the level `hardened` refuses of an engine's usual options: with the rule, and the reason.
+pub(crate) const REFUSED: [(&[&str], &str, &str); 9] = [
+    (&["--privileged"], "dev.standard-only", "any other device is a way to the host"),
+    (&["--pid", "host"], "ns.no-host-pid", "would see and signal the host's processes"),
+    (&["--network", "host"], "ns.no-host-network", "listens on the host's loopback"),
+    (&["--ipc", "host"], "ns.no-host-ipc", "share the host's memory segments"),
+    (&["--uts", "host"], "ns.no-host-uts", "share the host's name"),
+    (&["--device", "/dev/loop-control"], "dev.standard-only", "/dev/loop-control"),
+    (&["-v", "/:/host"], "mount.no-host-kernel-files", "is the host's root"),
+    (&["-v", "/proc:/host"], "mount.no-host-kernel-files", "is the host's /proc"),
+    (&["-v", "/run/casemate:/x"], "mount.no-host-kernel-files", "decides about containers"),
+];
+
+/// That a user was told the whole sentence, and nothing was run.
+#[track_caller]
+pub(crate) fn assert_refused(said: &str, options: &[&str], rule: &str, why: &str) {
+    let sentence = format!("refused by rule `{rule}`: ");
+    assert!(said.contains(&sentence) && said.contains(why), "{options:?}: {said}");
+    assert!(said.contains("; hint: "), "{options:?}: {said}");
+    assert!(!said.contains("started"), "{said}");
+}

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::json;
 
 use super::{exec, init, sleeper, started, stay};
-use crate::support::{Bundle, Runtime, unique_tag};
+use crate::support::{Bundle, PRIVILEGES, Runtime, unique_tag};
 
 /// Everything about a process that holds it back.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,22 +15,8 @@ pub(super) struct Box {
     lines: Vec<(String, String)>,
 }
 
-const STATUS: [&str; 14] = [
-    "Uid",
-    "Gid",
-    "Groups",
-    "CapInh",
-    "CapPrm",
-    "CapEff",
-    "CapBnd",
-    "CapAmb",
-    "NoNewPrivs",
-    "Seccomp",
-    "Seccomp_filters",
-    "Umask",
-    "SigBlk",
-    "SigIgn",
-];
+/// Lines of the status that a program may change for itself, beside its privileges.
+const SIGNALS: [&str; 2] = ["SigBlk", "SigIgn"];
 
 const FILES: [&str; 10] = [
     "uid_map",
@@ -52,7 +38,7 @@ impl Box {
         let dir = Path::new("/proc").join(pid.to_string());
         let status = fs::read_to_string(dir.join("status")).unwrap();
         let mut lines = Vec::new();
-        for name in STATUS {
+        for name in PRIVILEGES.into_iter().chain(SIGNALS) {
             let line = status.lines().find_map(|line| line.strip_prefix(&format!("{name}:")));
             lines.push((name.to_owned(), line.unwrap_or_default().trim().to_owned()));
         }

@@ -24,6 +24,22 @@ pub(crate) fn unique_tag() -> String {
     format!("cmt-{}-{}-{count}", std::process::id(), now.subsec_micros())
 }
 
+/// The lines of proc_pid_status(5) that tell of a process's privileges.
+pub(crate) const PRIVILEGES: [&str; 12] = [
+    "Uid",
+    "Gid",
+    "Groups",
+    "CapInh",
+    "CapPrm",
+    "CapEff",
+    "CapBnd",
+    "CapAmb",
+    "NoNewPrivs",
+    "Seccomp",
+    "Seccomp_filters",
+    "Umask",
+];
+
 /// How long something may take on this machine.
 ///
 /// One that emulates its processor (hack/vm.sh) says in `CASEMATE_TEST_SLOW` how many times slower

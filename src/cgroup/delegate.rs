@@ -2,9 +2,9 @@
 
 use rustix::fs::{AtFlags, Uid, chownat};
 
-use super::directory::{Directory, errno};
+use super::directory::Directory;
 use super::{Cgroup, CgroupError};
-use crate::sys::Errno;
+use crate::sys::{Errno, errno};
 
 /// The kernel's list of files that may be given away. Kernels before 4.15 have no list.
 const LIST: &str = "/sys/kernel/cgroup";

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io;
 
-use crate::sys::{Errno, Result};
+use crate::sys::{Errno, Result, errno};
 
 /// An open directory of a control group hierarchy.
 #[derive(Debug)]
@@ -20,11 +20,6 @@ const CONFINED: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_XDEV);
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-
-/// The errno type of the rest of the house.
-pub(super) fn errno(error: io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
-}
 
 impl Directory {
     /// Takes a descriptor of a directory.

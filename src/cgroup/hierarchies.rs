@@ -7,9 +7,9 @@ use rustix::fs::fstatfs;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 use super::CgroupError;
-use super::directory::{Directory, errno};
+use super::directory::Directory;
 use crate::plan::cgroup::CgroupFacts;
-use crate::sys::{Errno, Result};
+use crate::sys::{Errno, Result, errno};
 
 /// The host's control group hierarchies: v2 open, v1 by their mount points.
 #[derive(Debug)]

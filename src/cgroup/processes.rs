@@ -7,9 +7,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::directory::{Directory, errno, read_to_end};
+use super::directory::{Directory, read_to_end};
 use super::{Cgroup, CgroupError, tree};
-use crate::sys::{Errno, Result};
+use crate::sys::{Errno, Result, errno};
 
 /// How long anything here waits for the kernel.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);

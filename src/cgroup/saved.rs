@@ -6,10 +6,10 @@ use rustix::fs::XattrFlags;
 use rustix::io;
 use serde::{Deserialize, Serialize};
 
-use super::directory::{Directory, errno};
+use super::directory::Directory;
 use super::systemd::SavedUnit;
 use crate::plan::cgroup::RelativePath;
-use crate::sys::Result;
+use crate::sys::{Result, errno};
 
 /// A control group in the form of the state file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

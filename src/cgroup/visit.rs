@@ -3,10 +3,10 @@
 
 use std::path::PathBuf;
 
-use super::directory::{Directory, errno, read_to_end};
+use super::directory::{Directory, read_to_end};
 use super::hierarchies::open_v1;
 use super::{Cgroup, CgroupError, Hierarchies};
-use crate::sys::{Errno, Result};
+use crate::sys::{Errno, Result, errno};
 
 /// The groups that this process was in, in every hierarchy that containers may be in.
 #[derive(Debug)]

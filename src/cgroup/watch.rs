@@ -7,9 +7,9 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::OFlags;
 use rustix::io;
 
-use super::directory::{Directory, errno, read_to_end};
+use super::directory::{Directory, read_to_end};
 use super::{Cgroup, CgroupError, Hierarchies};
-use crate::sys::{Errno, Result};
+use crate::sys::{Errno, Result, errno};
 
 /// What happened to a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

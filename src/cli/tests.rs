@@ -38,15 +38,19 @@ fn options_may_stand_before_and_after_the_id() {
     assert_eq!(command("delete --force web-1"), command("delete web-1 -f"));
 }
 
+/// What engines call all the time.
+const USUAL: [&str; 5] = [
+    "--root /run/r/k8s.io --log /b/log.json --log-format json --systemd-cgroup create \
+     --bundle /b --pid-file /b/init.pid --no-new-keyring web-1",
+    "--root=/r --log= --debug --criu /c --rootless auto --log-level debug state web-1",
+    "--log-format json --rootless=false start web-1",
+    "create --pidfd-socket /p --preserve-fds 3 web-1",
+    "run --detach --keep --no-subreaper --bundle /b web-1",
+];
+
 #[test]
 fn the_calls_that_engines_make_are_understood() {
     for line in [
-        "--root /run/r/k8s.io --log /b/log.json --log-format json --systemd-cgroup create \
-         --bundle /b --pid-file /b/init.pid --no-new-keyring web-1",
-        "--root=/r --log= --debug --criu /c --rootless auto --log-level debug state web-1",
-        "--log-format json --rootless=false start web-1",
-        "create --pidfd-socket /p --preserve-fds 3 web-1",
-        "run --detach --keep --no-subreaper --bundle /b web-1",
         "run -d -b /b web-1",
         "--root /r --log /l --log-format json exec --process /p --detach --pid-file /f web-1",
         "exec --process /p --console-socket /s --detach --pid-file /f web-1",
@@ -69,7 +73,10 @@ fn the_calls_that_engines_make_are_understood() {
         "seccomp merge a.json b.json -o c.json",
         "seccomp diff a.json b.json --waive mount.chroot",
         "seccomp check p.json -b /b",
-    ] {
+    ]
+    .iter()
+    .chain(&USUAL)
+    {
         parse(line).unwrap();
     }
 }
@@ -165,13 +172,7 @@ fn both_ways(line: &str) -> (Option<String>, Result<String, String>) {
 #[test]
 fn what_is_understood_quickly_is_understood_alike() {
     for line in [
-        "--root /run/r/k8s.io --log /b/log.json --log-format json --systemd-cgroup create \
-         --bundle /b --pid-file /b/init.pid --no-new-keyring web-1",
-        "--root=/r --log= --debug --criu /c --rootless auto --log-level debug state web-1",
-        "--log-format json --rootless=false start web-1",
-        "create --pidfd-socket /p --preserve-fds 3 web-1",
         "create web-1 -b /b --console-socket=/c --record /p.json",
-        "run --detach --keep --no-subreaper --bundle /b web-1",
         "run --seccomp-report=/r -b /b web-1",
         "kill --all web-1 9",
         "delete --force web-1",
@@ -179,7 +180,10 @@ fn what_is_understood_quickly_is_understood_alike() {
         "--root create run web-1",
         "state run",
         "kill create TERM",
-    ] {
+    ]
+    .iter()
+    .chain(&USUAL)
+    {
         let (quick, slow) = both_ways(line);
         assert!(quick.is_some() || line.starts_with("--root create"), "{line}");
         assert_eq!(quick.unwrap_or_else(|| slow.clone().unwrap()), slow.unwrap(), "{line}");

@@ -7,7 +7,7 @@ use rustix::fs::{Mode, OFlags};
 use super::Finding;
 use crate::sys::flags::mount_attr;
 use crate::sys::mount::{self, Attributes, NewFilesystem};
-use crate::sys::{Errno, seccomp};
+use crate::sys::{Errno, errno, seccomp};
 
 const AREA: &str = "kernel";
 
@@ -89,7 +89,7 @@ fn id_mapping() -> Finding {
             OFlags::RDONLY | OFlags::CLOEXEC,
             Mode::empty(),
         )
-        .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+        .map_err(errno)?;
         let memory = NewFilesystem::open(c"tmpfs")?.mount(0)?;
         let change = Attributes {
             set: mount_attr::IDMAP,

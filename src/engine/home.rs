@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 
 use crate::plan::Namespace;
-use crate::sys::{Errno, ns};
+use crate::sys::{Errno, errno, ns};
 
 /// Where this process was before it entered namespaces of a container.
 #[derive(Debug)]
@@ -54,8 +54,4 @@ impl Home {
 
 fn open(path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty()).map_err(errno)
-}
-
-fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
 }

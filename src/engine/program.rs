@@ -8,7 +8,7 @@ use rustix::fs::{FileType, OFlags};
 use super::cause::Cause;
 use crate::plan::ProgramPlan;
 use crate::plan::text::RootedPath;
-use crate::sys::{Errno, fd};
+use crate::sys::{Errno, errno, fd};
 
 /// Checks that one of the candidates is a file that someone may execute.
 ///
@@ -49,7 +49,7 @@ fn examine(root: BorrowedFd<'_>, path: &RootedPath) -> Result<(), Errno> {
         Err(Errno::ELOOP) => return Ok(()),
         other => other?,
     };
-    let stat = rustix::fs::fstat(&file).map_err(|e| Errno::from_raw(e.raw_os_error()))?;
+    let stat = rustix::fs::fstat(&file).map_err(errno)?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => Err(Errno::EISDIR),
         FileType::RegularFile if stat.st_mode & 0o111 != 0 => Ok(()),

@@ -14,7 +14,7 @@ use crate::plan::{Action, LaunchPlan};
 use crate::sys::arguments::Arguments;
 use crate::sys::execute::{self, StringArray};
 use crate::sys::flags::mount_attr;
-use crate::sys::{Errno, Result, fd, mount};
+use crate::sys::{Errno, Result, errno, fd, mount};
 
 /// Continues from a read-only mount if `plan` makes no user namespace. Returns at once if there
 /// is no need, or if that has happened already.
@@ -31,7 +31,7 @@ pub fn continue_read_only(plan: &LaunchPlan, preserve: u32) -> Result<()> {
     if plan.steps.iter().any(|step| own_ids(&step.action)) {
         return Ok(());
     }
-    let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
+
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let program = rustix::fs::open(c"/proc/self/exe", flags, Mode::empty()).map_err(errno)?;
     let place = rustix::fs::fstatvfs(&program).map_err(errno)?;

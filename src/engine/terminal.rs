@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Gid, OFlags, Uid};
 
 use super::cause::Cause;
-use crate::sys::{Errno, fd, mount, socket, terminal};
+use crate::sys::{Errno, errno, fd, mount, socket, terminal};
 
 /// A terminal's two ends.
 #[derive(Debug)]
@@ -26,7 +26,6 @@ impl Terminal {
         size: Option<(u16, u16)>,
         owner: (u32, u32),
     ) -> Result<Self, Cause> {
-        let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
         let master = fd::open_in_root(root, c"/dev/pts/ptmx", OFlags::RDWR | OFlags::NOCTTY)?;
         let kind = rustix::fs::fstatfs(&master).map_err(errno)?.f_type;
         if kind != DEVPTS_SUPER_MAGIC {

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open, stat};
 
 use crate::plan::action::IdMapping;
-use crate::sys::{Errno, Result};
+use crate::sys::{Errno, Result, errno};
 
 /// The inode number of the user namespace that process `pid` is in; `None` if that is our own,
 /// or the process is gone.
@@ -60,10 +60,6 @@ pub fn is_vacant(inode: u64) -> bool {
         name.bytes().all(|byte| byte.is_ascii_digit())
             && stat(format!("/proc/{name}/ns/user")).is_ok_and(|stat| stat.st_ino == inode)
     })
-}
-
-fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, open, openat, readlink};
 
-use crate::sys::Errno;
+use crate::sys::{Errno, errno};
 
 /// Largest `config.json` or process file, in bytes: 4 MiB, which is 300 times what engines write.
 pub const MAX_DOCUMENT_BYTES: u64 = 4 * 1024 * 1024;
@@ -230,10 +230,6 @@ fn path_of(fd: &OwnedFd, asked: &Path) -> Result<PathBuf, BundleError> {
     }
     let path = PathBuf::from(link.into_string().map_err(|_| nameless("it is not UTF-8"))?);
     if path.is_absolute() { Ok(path) } else { Err(nameless("it is outside the root directory")) }
-}
-
-fn errno(e: rustix::io::Errno) -> Errno {
-    Errno::from_raw(e.raw_os_error())
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::os::fd::BorrowedFd;
 
 use rustix::fs::{AtFlags, Statx, StatxFlags, statx};
 
-use crate::sys::Errno;
 use crate::sys::statmount::{self, Mount};
+use crate::sys::{Errno, errno};
 
 /// `STATX_MNT_ID_UNIQUE` of `linux/stat.h`, since Linux 6.8: an id that is never used again.
 const MNT_ID_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
@@ -34,7 +34,6 @@ pub fn describe(file: BorrowedFd<'_>, known: &Statx) -> Result<Mount, Errno> {
 }
 
 fn describe_from_table(file: BorrowedFd<'_>) -> Result<Mount, Errno> {
-    let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
     let stat = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).map_err(errno)?;
     let table = std::fs::read("/proc/thread-self/mountinfo")
         .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;

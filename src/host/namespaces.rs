@@ -13,7 +13,7 @@ use crate::plan::build::kind_of;
 use crate::plan::facts::{FoundNamespace, KernelFacts, NamespaceFacts};
 use crate::plan::text::HostPath;
 use crate::policy::rules::{Found, FoundNamespaceOf};
-use crate::sys::{Errno, ns};
+use crate::sys::{Errno, errno, ns};
 
 /// `NSFS_MAGIC` of `linux/magic.h`: the file system that namespaces are files of.
 const NSFS_MAGIC: u32 = 0x6e73_6673;
@@ -145,10 +145,6 @@ fn other_kind(wanted: Namespace, is: i32) -> String {
 
 fn name(error: Errno) -> String {
     format!("{error:?}")
-}
-
-fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
 }
 
 #[cfg(test)]

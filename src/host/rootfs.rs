@@ -19,7 +19,7 @@ use super::mountinfo;
 use super::probe::ProbeError;
 use crate::plan::facts::{RootfsFacts, RootfsKind};
 use crate::plan::text::HostPath;
-use crate::sys::Errno;
+use crate::sys::errno;
 
 /// Looks at the root file system that the bundle names.
 ///
@@ -112,10 +112,6 @@ fn overlay_kind(root: &OwnedFd, stat: &Statx, path: &HostPath) -> Result<RootfsK
             Err(ProbeError::LayerReplaced { path: path.to_string(), layer })
         }
     }
-}
-
-fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
 }
 
 #[cfg(test)]

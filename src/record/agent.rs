@@ -19,7 +19,7 @@ use super::report::report;
 use super::watcher::Watcher;
 use crate::seccomp::Abi;
 use crate::sys::clone::{self, Copied, Descriptors};
-use crate::sys::{Errno, Result, caps, fd, process, socket};
+use crate::sys::{Errno, Result, caps, errno, fd, process, socket};
 
 /// Written in the end.
 #[derive(Debug, Default)]
@@ -143,7 +143,7 @@ fn write(watcher: &Watcher, results: &Results) -> Result<()> {
 /// Lets go of everything that this process does not need; returns what tells it to end.
 fn let_go(watcher: &Watcher, results: &Results, confirm: &OwnedFd) -> Result<SignalFd> {
     process::new_session()?;
-    let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
+
     rustix::process::chdir("/").map_err(errno)?;
     let nothing =
         rustix::fs::openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())

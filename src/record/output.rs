@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 
-use crate::sys::Errno;
+use crate::sys::{Errno, errno};
 
 /// A file to be written: its directory, opened beforehand, and its name there.
 #[derive(Debug)]
@@ -40,10 +40,6 @@ pub enum OutputError {
         /// The kernel's number.
         errno: Errno,
     },
-}
-
-fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
 }
 
 impl Output {

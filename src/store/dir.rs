@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RawMode, RenameFlags, Stat};
 
 use super::error::Holder;
-use crate::sys::{Errno, Result};
+use crate::sys::{Errno, Result, errno};
 
 /// What a directory of ours is opened with. No link is followed as the last component.
 pub(super) const OPEN_DIR: OFlags =
@@ -18,11 +18,6 @@ const FILE_MODE: RawMode = 0o600;
 pub(super) const PERMISSIONS: RawMode = 0o7777;
 /// Where whoever must not be able to write would be allowed to.
 pub(super) const OTHERS_WRITE: RawMode = 0o022;
-
-/// The error number of the one crate as that of the other.
-pub(super) fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
-}
 
 /// Why a file of the store was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

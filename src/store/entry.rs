@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType};
 
-use super::dir::{self, ReadError, errno};
+use super::dir::{self, ReadError};
 use super::error::StoreError;
 use super::ranges::Owner;
 use super::record::{Record, RecordError, Status};
 use super::salvage;
 use super::state::LOCK_WAIT;
 use crate::spec::id::ContainerId;
-use crate::sys::Errno;
+use crate::sys::{Errno, errno};
 
 /// The [`Record`], as JSON.
 pub const STATE_FILE: &str = "state.json";

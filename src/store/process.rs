@@ -9,8 +9,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags};
 use serde::{Deserialize, Serialize};
 
-use super::dir::errno;
-use crate::sys::{Errno, Result};
+use crate::sys::{Errno, Result, errno};
 
 /// A process of this boot, as our pid namespace counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,9 +11,9 @@ use std::path::{Component, Path};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 
-use super::dir::{self, OPEN_DIR, OTHERS_WRITE, PERMISSIONS, errno};
+use super::dir::{self, OPEN_DIR, OTHERS_WRITE, PERMISSIONS};
 use super::error::StoreError;
-use crate::sys::Errno;
+use crate::sys::{Errno, errno};
 
 /// Links on the way before we give up, as the kernel does: path_resolution(7).
 const LINKS_MAX: u32 = 40;

@@ -41,6 +41,6 @@ fn check(ret: libc::c_long) -> Result<libc::c_long> {
 }
 
 /// The same error in the words of the other wrapper crate.
-fn errno(error: rustix::io::Errno) -> Errno {
+pub fn errno(error: rustix::io::Errno) -> Errno {
     Errno::from_raw(error.raw_os_error())
 }

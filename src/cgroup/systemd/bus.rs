@@ -17,8 +17,7 @@ use rustix::net::{
 
 use super::BusError;
 use super::message::{self, Body, FIXED_BYTES, Kind, MESSAGE_LIMIT_BYTES, Message, Method};
-use crate::cgroup::directory::errno;
-use crate::sys::{Errno, Result};
+use crate::sys::{Errno, Result, errno};
 
 /// How long an answer, or the end of a job, may take.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -15,7 +15,7 @@ use crate::engine::wire::{self, Message};
 use crate::engine::{LaunchError, chain, spawn};
 use crate::plan::{Action, GroupBelow, LaunchPlan, Namespace, Step, StepId, Track};
 use crate::sys::arguments::{Arguments, Covered};
-use crate::sys::{Errno, fd, ns, process, task};
+use crate::sys::{Errno, errno, fd, ns, process, task};
 
 /// An `exec` under way: what exists so far.
 pub(super) struct Supervisor<'plan> {
@@ -230,10 +230,6 @@ fn pod_of(init: i32) -> Result<Option<OwnedFd>, Cause> {
         }
     }
     Ok(None)
-}
-
-fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
 }
 
 /// What the child, which has ended, had reported.

@@ -14,7 +14,7 @@ use crate::plan::Namespace;
 use crate::plan::hooks::Hook;
 use crate::plan::text::Text;
 use crate::sys::execute::{self, StringArray};
-use crate::sys::{Errno, Result, fd, ns, process};
+use crate::sys::{Errno, Result, errno, fd, ns, process};
 
 /// Where a hook is run.
 #[derive(Debug, Clone, Copy)]
@@ -183,8 +183,4 @@ pub(super) fn kill(child: BorrowedFd<'_>, pid: i32) {
 #[expect(clippy::as_conversions, reason = "a field-less enum has no other way to its number")]
 fn raw(errno: Errno) -> i32 {
     errno as i32
-}
-
-fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
 }

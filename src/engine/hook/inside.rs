@@ -15,7 +15,7 @@ use crate::engine::steps::io;
 use crate::engine::wire::{self, Failure};
 use crate::plan::{Action, StepId};
 use crate::sys::process::{self, Ended};
-use crate::sys::{Errno, Result, execute, seccomp};
+use crate::sys::{Errno, Result, errno, execute, seccomp};
 
 /// Runs the hook of step `id`, and waits for its end. One that fails is the end of init.
 pub(in crate::engine) fn run(init: &mut Init<'_>, id: StepId) -> Result<()> {
@@ -115,10 +115,6 @@ fn decimal(mut number: u32, buffer: &mut [u8; 10]) -> &[u8] {
         }
     }
     buffer.get(at..).unwrap_or_default()
-}
-
-fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::pipe::PipeFlags;
 
-use crate::sys::{Errno, Result};
+use crate::sys::Result;
+use crate::sys::errno;
 
 /// How much of it is kept.
 const KEPT_BYTES: usize = 1024;
@@ -21,15 +22,13 @@ pub(in crate::engine) struct Output {
 impl Output {
     /// A pipe: this end, and the one for the hook.
     pub(super) fn new() -> Result<(Self, OwnedFd)> {
-        let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
-            .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+        let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(errno)?;
         Ok((Self::of(read)?, write))
     }
 
     /// The reading end of a pipe that another process made.
     pub(in crate::engine) fn of(read: OwnedFd) -> Result<Self> {
-        rustix::io::ioctl_fionbio(&read, true)
-            .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+        rustix::io::ioctl_fionbio(&read, true).map_err(errno)?;
         Ok(Self { pipe: Some(read), kept: Vec::new() })
     }
 

@@ -13,7 +13,7 @@ use crate::plan::mount::FsOption;
 use crate::plan::text::RootedPath;
 use crate::sys::flags::mount_attr;
 use crate::sys::mount::{self, Attributes, NewFilesystem};
-use crate::sys::{Errno, fd};
+use crate::sys::{Errno, errno, fd};
 
 /// Attaches `tree` at a place inside `root`; does nothing if the place is optional and missing.
 /// What must be made for it belongs to the host ids in `owner`, and is added to `made`.
@@ -53,7 +53,7 @@ fn refuse_detour(
     if ["/proc", "/sys", "/dev"].into_iter().any(|kernel| at.is_within(kernel)) {
         return Ok(());
     }
-    let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
+
     let device = |of: BorrowedFd<'_>| rustix::fs::fstat(of).map(|stat| stat.st_dev).map_err(errno);
     let (own, here) = (device(root)?, device(target)?);
     for kernel in [c"/proc", c"/sys", c"/sys/fs/cgroup", c"/dev"] {
@@ -68,7 +68,7 @@ fn refuse_detour(
 }
 
 fn is_directory(tree: BorrowedFd<'_>) -> Result<bool, Cause> {
-    let stat = rustix::fs::fstat(tree).map_err(|e| Errno::from_raw(e.raw_os_error()))?;
+    let stat = rustix::fs::fstat(tree).map_err(errno)?;
     Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
@@ -142,7 +142,7 @@ fn mask(inodes: &CStr, label: Option<&FsOption>) -> Result<NewFilesystem, Cause>
 /// A mount that is one empty file.
 fn empty_file(root: BorrowedFd<'_>, label: Option<&FsOption>) -> Result<OwnedFd, Cause> {
     let tree = mask(c"2", label)?.mount(MASK)?;
-    let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
+
     let make = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     rustix::fs::openat(&tree, c"f", make, Mode::from_raw_mode(0o444)).map_err(errno)?;
     let readonly = Attributes { set: mount_attr::RDONLY, ..Attributes::default() };

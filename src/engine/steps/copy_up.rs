@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
 
 use crate::engine::cause::Cause;
 use crate::plan::text::RootedPath;
-use crate::sys::{Errno, fd};
+use crate::sys::{Errno, errno, fd};
 
 /// More than this is not what scratch directories hold: it belongs into a volume.
 const MOST_ENTRIES: u32 = 10_000;
@@ -23,10 +23,6 @@ const MOST_BYTES: u64 = 64 << 20;
 struct Budget {
     entries: u32,
     bytes: u64,
-}
-
-fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
 }
 
 /// Copies the content of the directory `from`, inside `root`, into `to`, with its owners and

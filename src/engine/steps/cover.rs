@@ -9,9 +9,9 @@ use rustix::fs::{Gid, Mode, OFlags, Uid};
 use super::overlay::uncover;
 use super::rootfs::said;
 use crate::engine::cause::Cause;
-use crate::sys::Errno;
 use crate::sys::flags::mount_attr;
 use crate::sys::mount::{self, NewFilesystem};
+use crate::sys::{Errno, errno};
 
 /// A root, and the memory that is put over it.
 #[derive(Debug)]
@@ -74,8 +74,4 @@ impl<'fd> Cover<'fd> {
         uncover(top, if attached.is_ok() { 2 } else { 1 })?;
         tree
     }
-}
-
-fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
 }

@@ -11,11 +11,7 @@ use crate::engine::cause::{Cause, Ids};
 use crate::plan::mount::{DevTree, DeviceNode, MountAttributes};
 use crate::plan::text::{HostPath, RootedPath};
 use crate::sys::flags::mount_attr;
-use crate::sys::{Errno, fd, mount};
-
-fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
-}
+use crate::sys::{Errno, errno, fd, mount};
 
 /// Builds the tree, and only then makes it read-only if it shall be: afterwards a detached
 /// mount cannot be changed.

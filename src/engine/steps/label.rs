@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 
 use crate::engine::prepare::InitPlan;
 use crate::plan::labels::Label;
-use crate::sys::{Errno, Result, fd, process};
+use crate::sys::{Errno, Result, errno, fd, process};
 
 /// Longest label, with the word before it, in bytes. The kernel takes a page.
 const MOST_BYTES: usize = 4095;
@@ -69,7 +69,7 @@ fn open(proc: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd> {
     path.iter_mut().take(63).zip(parts).for_each(|(to, from)| *to = *from);
     let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::ENAMETOOLONG)?;
     let file = fd::open_beneath(proc, path, OFlags::RDWR)?;
-    let kind = rustix::fs::fstatfs(&file).map_err(|e| Errno::from_raw(e.raw_os_error()))?;
+    let kind = rustix::fs::fstatfs(&file).map_err(errno)?;
     if kind.f_type == rustix::fs::PROC_SUPER_MAGIC { Ok(file) } else { Err(Errno::ENODEV) }
 }
 
@@ -79,15 +79,14 @@ fn write(file: BorrowedFd<'_>, first: &[u8], second: &[u8]) -> Result<()> {
     let length = first.len().saturating_add(second.len());
     let text = buffer.get_mut(..length).ok_or(Errno::ENAMETOOLONG)?;
     text.iter_mut().zip(first.iter().chain(second)).for_each(|(to, from)| *to = *from);
-    let written = rustix::io::write(file, text).map_err(|e| Errno::from_raw(e.raw_os_error()))?;
+    let written = rustix::io::write(file, text).map_err(errno)?;
     if written == length { Ok(()) } else { Err(Errno::EIO) }
 }
 
 /// Reads back what was written; anything else means that it does not hold.
 fn confirm(file: BorrowedFd<'_>, wanted: &[u8], ends: impl Fn(Option<&u8>) -> bool) -> Result<()> {
     let mut buffer = [0_u8; MOST_BYTES];
-    let got = rustix::io::pread(file, &mut buffer, 0)
-        .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+    let got = rustix::io::pread(file, &mut buffer, 0).map_err(errno)?;
     let found = buffer.get(..got).unwrap_or_default();
     let rest = found.strip_prefix(wanted).ok_or(Errno::EBADMSG)?;
     if ends(rest.first()) { Ok(()) } else { Err(Errno::EBADMSG) }

@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 use crate::engine::cause::{Cause, Ids};
 use crate::engine::spawn;
 use crate::plan::mount::{BindMapping, BindMappingLine};
-use crate::sys::{Errno, fd, process};
+use crate::sys::{Errno, errno, fd, process};
 
 /// Makes a user namespace with this mapping. `proc` is the host's procfs.
 pub(in crate::engine) fn make(
@@ -40,7 +40,6 @@ fn lines(
 }
 
 fn furnish(pid: i32, proc: BorrowedFd<'_>, users: &str, groups: &str) -> Result<OwnedFd, Cause> {
-    let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
     let write = |name: &str, text: &str| -> Result<(), Cause> {
         let path = std::ffi::CString::new(format!("{pid}/{name}")).map_err(|_| Errno::EINVAL)?;
         let file = fd::open_beneath(proc, &path, OFlags::WRONLY)?;

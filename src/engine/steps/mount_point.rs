@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
 
 use crate::engine::cause::Cause;
 use crate::plan::text::RootedPath;
-use crate::sys::{Errno, fd};
+use crate::sys::{Errno, errno, fd};
 
 /// As many links as the kernel would follow.
 const MOST_LINKS: u32 = 40;
@@ -44,10 +44,6 @@ impl Made {
             let _ = rustix::fs::unlinkat(&self.parent, &self.name, flags);
         }
     }
-}
-
-fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
 }
 
 /// Makes what is missing of the path `at`, and adds it to `made`, topmost first, also when the rest

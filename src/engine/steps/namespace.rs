@@ -10,12 +10,12 @@ use crate::plan::mount::{Filesystem, FsOption, MountAttributes};
 use crate::plan::text::Text;
 use crate::plan::{Namespace, Slot};
 use crate::sys::mount::NewFilesystem;
-use crate::sys::{Errno, Result, fd, mount, ns};
+use crate::sys::{Errno, Result, errno, fd, mount, ns};
 
 /// Makes every inherited mount private, and stands at its root: a process whose directory is
 /// the root is taken along by `pivot_root`.
 pub(in crate::engine) fn make_mounts_private() -> Result<()> {
-    rustix::process::chdir(c"/").map_err(|e| Errno::from_raw(e.raw_os_error()))?;
+    rustix::process::chdir(c"/").map_err(errno)?;
     mount::make_all_private()
 }
 
@@ -113,17 +113,15 @@ pub(in crate::engine) fn set_sysctl(plan: &InitPlan<'_>, name: &Text, value: &Te
 
 fn write(dir: BorrowedFd<'_>, name: &std::ffi::CStr, value: &[u8]) -> Result<()> {
     let file = fd::open_beneath(dir, name, OFlags::WRONLY)?;
-    rustix::io::write(&file, value).map(drop).map_err(|error| Errno::from_raw(error.raw_os_error()))
+    rustix::io::write(&file, value).map(drop).map_err(errno)
 }
 
 /// Sets the host name of the UTS namespace.
 pub(in crate::engine) fn set_hostname(name: &Text) -> Result<()> {
-    rustix::system::sethostname(name.as_c_str().to_bytes())
-        .map_err(|error| Errno::from_raw(error.raw_os_error()))
+    rustix::system::sethostname(name.as_c_str().to_bytes()).map_err(errno)
 }
 
 /// Sets the NIS domain name of the UTS namespace.
 pub(in crate::engine) fn set_domainname(name: &Text) -> Result<()> {
-    rustix::system::setdomainname(name.as_c_str().to_bytes())
-        .map_err(|error| Errno::from_raw(error.raw_os_error()))
+    rustix::system::setdomainname(name.as_c_str().to_bytes()).map_err(errno)
 }

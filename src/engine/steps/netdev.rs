@@ -6,7 +6,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::engine::cause::Cause;
 use crate::sys::netlink::{Address, Device, Netlink};
-use crate::sys::{Errno, flags, ns};
+use crate::sys::{Errno, errno, flags, ns};
 
 /// A device that was moved, and how it was before.
 #[derive(Debug)]
@@ -86,8 +86,7 @@ fn said(error: Errno, what: &str) -> Cause {
 
 fn own_namespace() -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    rustix::fs::open(c"/proc/self/ns/net", flags, Mode::empty())
-        .map_err(|error| Errno::from_raw(error.raw_os_error()))
+    rustix::fs::open(c"/proc/self/ns/net", flags, Mode::empty()).map_err(errno)
 }
 
 /// A socket in another network namespace; this process is back in its own afterwards.

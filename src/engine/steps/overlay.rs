@@ -16,7 +16,7 @@ use crate::plan::mount::MountAttributes;
 use crate::plan::text::HostPath;
 use crate::sys::flags::mount_attr;
 use crate::sys::mount::NewFilesystem;
-use crate::sys::{Errno, fd, mount};
+use crate::sys::{Errno, errno, fd, mount};
 
 /// Copies of an overlay's layers, topmost first.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ impl Layers {
             return Err(Cause::with_detail(Errno::EINVAL, what));
         }
         let text = CString::new(text).map_err(|_| Errno::EINVAL)?;
-        let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
+
         rustix::process::chdir(c"/proc/self/fd").map_err(errno)?;
         filesystem.set(c"lowerdir", &text).map_err(|error| said(filesystem, error))
     }
@@ -174,7 +174,6 @@ fn below(overlay: &Overlay, tree: OwnedFd, top: Option<BorrowedFd<'_>>) -> Resul
 
 /// Takes away what lies on `top`, so many times.
 pub(super) fn uncover(top: BorrowedFd<'_>, times: usize) -> Result<(), Cause> {
-    let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
     rustix::process::fchdir(top).map_err(errno)?;
     for _ in 0..times {
         mount::detach_here()?;

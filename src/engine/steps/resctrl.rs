@@ -9,14 +9,10 @@ use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use super::mount_point::Made;
 use crate::engine::cause::Cause;
 use crate::plan::resctrl::{Group, Resctrl, holds};
-use crate::sys::{Errno, fd};
+use crate::sys::{Errno, errno, fd};
 
 /// `RDTGROUP_SUPER_MAGIC` of `linux/magic.h`.
 const RESCTRL_MAGIC: rustix::fs::FsWord = 0x0765_5821;
-
-fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
-}
 
 fn text(name: &str) -> Result<CString, Errno> {
     CString::new(name).map_err(|_| Errno::EINVAL)

@@ -10,11 +10,7 @@ use crate::plan::mount::MountAttributes;
 use crate::plan::text::HostPath;
 use crate::sys::flags::mount_attr;
 use crate::sys::mount::{Attributes, NewFilesystem};
-use crate::sys::{Errno, fd, mount};
-
-fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
-}
+use crate::sys::{Errno, errno, fd, mount};
 
 /// Opens the root file system; its last component must be a directory, not a link to one.
 pub(in crate::engine) fn open(path: &HostPath) -> Result<OwnedFd, Cause> {

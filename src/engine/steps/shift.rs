@@ -15,18 +15,14 @@ use super::overlay::uncover;
 use super::rootfs::{change, said};
 use crate::engine::cause::{Cause, Ids};
 use crate::plan::mount::MountAttributes;
-use crate::sys::Errno;
 use crate::sys::flags::mount_attr;
 use crate::sys::mount::{self, NewFilesystem};
+use crate::sys::{Errno, errno};
 
 /// More than this many files take too long, and too much memory, to be given away one by one.
 const MOST_FILES: u32 = 400_000;
 /// Deeper than this is refused: each level holds a descriptor.
 const DEEPEST: u32 = 256;
-
-fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
-}
 
 /// What the overlay is made of.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use crate::plan::text::{HostPath, RootedPath};
 use crate::plan::{Action, Gate, IdMap, Namespace, Slot};
 use crate::policy::Level;
 use crate::store::ranges::Range;
-use crate::sys::{Errno, fd, ns, process};
+use crate::sys::{Errno, errno, fd, ns, process};
 
 impl Supervisor<'_> {
     pub(super) fn take_ids(&mut self) -> Result<(), Cause> {
@@ -88,8 +88,7 @@ impl Supervisor<'_> {
         let file = match kind {
             MountPoint::Directory => false,
             MountPoint::AsSource { source } => {
-                let stat = rustix::fs::stat(source.as_c_str())
-                    .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+                let stat = rustix::fs::stat(source.as_c_str()).map_err(errno)?;
                 FileType::from_raw_mode(stat.st_mode) != FileType::Directory
             }
         };
@@ -111,8 +110,7 @@ impl Supervisor<'_> {
 
     pub(super) fn open_namespace(&mut self, kind: Namespace, path: &HostPath) -> Result<(), Cause> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let opened = rustix::fs::open(path.as_c_str(), flags, Mode::empty())
-            .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+        let opened = rustix::fs::open(path.as_c_str(), flags, Mode::empty()).map_err(errno)?;
         if ns::kind(opened.as_fd())? != kind.flag() {
             let detail = format!("{path} is not a {} namespace", kind.word());
             return Err(Cause::with_detail(Errno::EINVAL, detail));
@@ -216,7 +214,7 @@ impl Supervisor<'_> {
         let proc = self.home.as_ref().map_or(rustix::fs::CWD, |home| home.proc.as_fd());
         let path = if self.home.is_some() { c"self/ns/pid" } else { c"/proc/self/ns/pid" };
         let home = rustix::fs::openat(proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+            .map_err(errno)?;
         ns::enter(namespace.as_fd(), Namespace::Pid.flag())?;
         Ok(Some(home))
     }
@@ -269,8 +267,7 @@ impl Supervisor<'_> {
 /// The user namespace of the process whose directory in procfs this is.
 fn open_user_namespace(proc: &OwnedFd) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    rustix::fs::openat(proc, c"ns/user", flags, Mode::empty())
-        .map_err(|error| Errno::from_raw(error.raw_os_error()))
+    rustix::fs::openat(proc, c"ns/user", flags, Mode::empty()).map_err(errno)
 }
 
 /// Whether a namespace is the one with this device and inode number.
@@ -280,9 +277,8 @@ fn is_same(namespace: BorrowedFd<'_>, identity: (u64, u64)) -> bool {
 
 /// Whether a namespace is this process's own.
 fn is_own(namespace: BorrowedFd<'_>, kind: Namespace) -> Result<bool, Errno> {
-    let to_errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
-    let own = rustix::fs::stat(format!("/proc/self/ns/{}", kind.link())).map_err(to_errno)?;
-    let found = rustix::fs::fstat(namespace).map_err(to_errno)?;
+    let own = rustix::fs::stat(format!("/proc/self/ns/{}", kind.link())).map_err(errno)?;
+    let found = rustix::fs::fstat(namespace).map_err(errno)?;
     Ok((own.st_dev, own.st_ino) == (found.st_dev, found.st_ino))
 }
 
@@ -293,13 +289,12 @@ fn lines(map: &[IdMapping]) -> String {
 
 /// The directory of process `pid` in the host's procfs, which must be one.
 fn open_proc(proc: Option<BorrowedFd<'_>>, pid: i32) -> Result<OwnedFd, Errno> {
-    let to_errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = match proc {
         Some(proc) => rustix::fs::openat(proc, pid.to_string(), flags, Mode::empty()),
         None => rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty()),
     };
-    let opened = opened.map_err(to_errno)?;
-    let kind = rustix::fs::fstatfs(&opened).map_err(to_errno)?.f_type;
+    let opened = opened.map_err(errno)?;
+    let kind = rustix::fs::fstatfs(&opened).map_err(errno)?.f_type;
     if kind == rustix::fs::PROC_SUPER_MAGIC { Ok(opened) } else { Err(Errno::ENODEV) }
 }

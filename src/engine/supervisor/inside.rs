@@ -14,7 +14,7 @@ use crate::plan::mount::FsOption;
 use crate::plan::text::{HostPath, RootedPath, Text};
 use crate::plan::{IdMap, Namespace};
 use crate::store::ranges::Range;
-use crate::sys::{Errno, fd, mount, ns};
+use crate::sys::{Errno, errno, fd, mount, ns};
 
 impl Supervisor<'_> {
     /// Goes into the mounts and the network of a container of the pod, until the new process is
@@ -96,8 +96,7 @@ impl Supervisor<'_> {
     }
 
     pub(super) fn pivot(&mut self) -> Result<(), Cause> {
-        rustix::process::fchdir(self.root()?)
-            .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+        rustix::process::fchdir(self.root()?).map_err(errno)?;
         mount::pivot_root_here()?;
         Ok(mount::detach_here()?)
     }
@@ -110,7 +109,7 @@ impl Supervisor<'_> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         // A link of procfs, to be followed.
         let to = rustix::fs::openat(&self.child()?.proc, c"ns/net", flags, Mode::empty())
-            .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+            .map_err(errno)?;
         let moved = netdev::give(host.as_str(), to.as_fd(), inside.as_str())?;
         self.net_devices.push(moved);
         Ok(())

@@ -20,7 +20,7 @@ use crate::cgroup::Cgroup;
 use crate::plan::text::RootedPath;
 use crate::plan::{Action, IdMap, LaunchPlan, Namespace, Slot, Step, StepId, Track};
 use crate::store::ranges::Range;
-use crate::sys::{Errno, fd, mount, process, task};
+use crate::sys::{Errno, errno, fd, mount, process, task};
 
 /// The new process.
 #[derive(Debug)]
@@ -358,14 +358,12 @@ fn fault(_: StepId) -> Result<(), Errno> {
 }
 
 fn open_path(path: &std::ffi::CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
-    rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|error| Errno::from_raw(error.raw_os_error()))
+    rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty()).map_err(errno)
 }
 
 fn write_file(dir: BorrowedFd<'_>, name: &std::ffi::CStr, value: &[u8]) -> Result<(), Cause> {
-    let to_errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
     let file = fd::open_beneath(dir, name, OFlags::WRONLY)?;
-    rustix::io::write(&file, value).map(drop).map_err(|error| to_errno(error).into())
+    rustix::io::write(&file, value).map(drop).map_err(|error| errno(error).into())
 }
 
 fn read_file(dir: BorrowedFd<'_>, name: &std::ffi::CStr) -> Result<String, Errno> {

@@ -17,7 +17,7 @@ use crate::plan::mount::{BindIds, BindMapping, DeviceNode, Filesystem, FsOption,
 use crate::plan::text::RootedPath;
 use crate::sys::flags::mount_attr;
 use crate::sys::mount::{self, Attributes};
-use crate::sys::{Errno, fd};
+use crate::sys::{Errno, errno, fd};
 
 impl Supervisor<'_> {
     pub(super) fn assemble_root(
@@ -113,8 +113,7 @@ impl Supervisor<'_> {
         }
         match fd::open_in_root(self.root()?, at.as_c_str(), OFlags::PATH | OFlags::DIRECTORY) {
             Ok(place) => {
-                let stat = rustix::fs::fstat(&place)
-                    .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+                let stat = rustix::fs::fstat(&place).map_err(errno)?;
                 Ok(Some(stat.st_mode & 0o7777))
             }
             Err(_) => Ok(None),

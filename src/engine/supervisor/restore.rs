@@ -21,7 +21,7 @@ use crate::plan::text::Text;
 use crate::plan::{Action, Namespace, Slot, Step};
 use crate::sys::flags::mount_attr;
 use crate::sys::mount::{self, Attributes, NewFilesystem};
-use crate::sys::{Errno, fd, ns, process, socket};
+use crate::sys::{Errno, errno, fd, ns, process, socket};
 
 impl<'plan> Supervisor<'plan> {
     /// Makes what the plan makes from outside, and has CRIU make the rest.
@@ -208,8 +208,7 @@ impl<'plan> Supervisor<'plan> {
             .collect();
         let Some(home) = self.home.as_ref().filter(|_| !wanted.is_empty()) else { return Ok(()) };
         let pid = Pid::from_raw(init).ok_or(Errno::ESRCH)?;
-        let target = pidfd_open(pid, PidfdFlags::empty())
-            .map_err(|error| Errno::from_raw(error.raw_os_error()))?;
+        let target = pidfd_open(pid, PidfdFlags::empty()).map_err(errno)?;
         let way = Home::remember(&[Namespace::Network, Namespace::Ipc])?;
         ns::enter(target.as_fd(), Namespace::Network.flag() | Namespace::Ipc.flag())?;
         let set = wanted.iter().try_for_each(|(name, value)| {
@@ -348,7 +347,7 @@ impl Room {
         let place = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| Errno::EINVAL)?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
         let place = open_path(&place, flags)?;
-        let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
+
         let (wanted, found) = (
             rustix::fs::fstat(directory).map_err(errno)?,
             rustix::fs::fstat(&place).map_err(errno)?,
@@ -373,7 +372,6 @@ impl Room {
 
     /// Puts a mount there, at a place made for it.
     fn place(&self, name: &str, tree: BorrowedFd<'_>) -> Result<(), Cause> {
-        let errno = |error: rustix::io::Errno| Errno::from_raw(error.raw_os_error());
         let stat = rustix::fs::fstat(tree).map_err(errno)?;
         let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
         let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
@@ -390,5 +388,5 @@ fn make(dir: BorrowedFd<'_>, name: &CStr, directory: bool) -> Result<(), Errno> 
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o444)).map(drop)
     };
-    made.map_err(|error| Errno::from_raw(error.raw_os_error()))
+    made.map_err(errno)
 }

@@ -27,7 +27,7 @@ use session::Session;
 use super::notify::Notifier;
 use super::signals::Signals;
 use crate::sys::process::{self, Ended};
-use crate::sys::{Errno, Result, socket, terminal};
+use crate::sys::{Result, errno, socket, terminal};
 
 /// Where the terminal will come from.
 #[derive(Debug)]
@@ -114,8 +114,4 @@ impl Terminal {
     fn expect_end(&mut self) {
         self.slave = None;
     }
-}
-
-fn errno(error: rustix::io::Errno) -> Errno {
-    Errno::from_raw(error.raw_os_error())
 }

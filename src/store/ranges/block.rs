@@ -4,7 +4,6 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::dir;
 use super::super::process::ProcessId;
 use crate::spec::id::ContainerId;
 use crate::sys::{Errno, Result};
@@ -124,7 +123,7 @@ impl Block {
 
 fn pid_namespace() -> Result<u64> {
     let stat = rustix::fs::stat("/proc/self/ns/pid");
-    stat.map(|stat| stat.st_ino).map_err(dir::errno)
+    stat.map(|stat| stat.st_ino).map_err(crate::sys::errno)
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ impl Maps {
 /// Reads the maps of every user namespace that has a process we can see.
 fn read_maps() -> crate::sys::Result<Vec<Extent>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let proc = rustix::fs::openat(CWD, "/proc", flags, Mode::empty()).map_err(dir::errno)?;
+    let proc = rustix::fs::openat(CWD, "/proc", flags, Mode::empty()).map_err(crate::sys::errno)?;
     let mut seen = BTreeSet::new();
     let mut extents = Vec::new();
     for (name, _) in dir::names(&proc)? {

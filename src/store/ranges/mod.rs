@@ -335,7 +335,7 @@ impl Ranges {
         let name = range.file_name();
         match rustix::fs::unlinkat(&self.dir, &name, AtFlags::empty()) {
             Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-            Err(error) => return Err(self.failed("remove", &name, dir::errno(error))),
+            Err(error) => return Err(self.failed("remove", &name, crate::sys::errno(error))),
         }
         crash_point(&self.dir, &name, Crash::AfterUnlink);
         Ok(())
