@@ -41,6 +41,8 @@ mod hostile_bundle;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod killed_groups;
+#[cfg(test)]
 mod labels;
 #[cfg(test)]
 mod layers;

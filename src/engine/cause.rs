@@ -1,10 +1,11 @@
 //! Why a step failed, and whose ids are whose: what the supervisor's steps share.
 
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use crate::plan::IdMap;
 use crate::store::ranges::Range;
-use crate::sys::Errno;
+use crate::sys::{Errno, process};
 
 /// Why a step failed: the kernel's number, and what else is known.
 #[derive(Debug)]
@@ -25,6 +26,29 @@ impl Cause {
     pub(super) fn said(detail: String) -> Self {
         Self { errno: None, detail: Some(detail) }
     }
+}
+
+impl Cause {
+    /// The same, or what ended the new process, where all that is known is that it is gone.
+    pub(super) fn or_death_of(self, child: BorrowedFd<'_>) -> Self {
+        let gone = [Errno::EPIPE, Errno::ECHILD, Errno::ESRCH, Errno::ECONNRESET];
+        if !self.errno.is_some_and(|errno| gone.contains(&errno)) {
+            return self;
+        }
+        process::killed_by(child, ENDING).map_or(self, |signal| Self::said(killed(signal)))
+    }
+}
+
+/// How long a process that does not listen any more may take to end.
+pub(super) const ENDING: Duration = Duration::from_millis(500);
+
+/// What is said of a new process that a signal ended on its way.
+pub(super) fn killed(signal: i32) -> String {
+    format!(
+        "the new process was killed by signal {signal} on its way to the program: by the kernel, \
+         for want of memory in its control group or on the host, or by someone who kills that \
+         group"
+    )
 }
 
 impl From<Errno> for Cause {

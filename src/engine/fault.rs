@@ -1,9 +1,10 @@
 //! For tests: fails a chosen step, or leaves steps out.
 
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::plan::StepId;
-use crate::sys::{Errno, Result};
+use crate::sys::{Errno, Result, process};
 
 static STRIKES_AT: AtomicU16 = AtomicU16::new(0);
 
@@ -24,6 +25,15 @@ pub(super) fn from_environment() {
 #[must_use]
 pub fn skips(name: &str) -> bool {
     std::env::var("CASEMATE_SKIP").is_ok_and(|list| list.split(',').any(|one| one == name))
+}
+
+/// Kills a process that was just born: `CASEMATE_STILLBORN` says `once` for the one that is born
+/// in its control group, `twice` for the one that is moved there as well.
+pub(super) fn kill_newborn(child: BorrowedFd<'_>, moved: bool) {
+    let wanted = std::env::var("CASEMATE_STILLBORN").unwrap_or_default();
+    if wanted == "twice" || wanted == "once" && !moved {
+        let _ = process::signal(child, libc::SIGKILL);
+    }
 }
 
 /// Fails if it is this step's turn to.

@@ -112,6 +112,13 @@ pub enum LaunchError {
     #[error("the new process ended before it became the program")]
     Gone,
 
+    /// Init was killed on its way.
+    #[error("{}", cause::killed(*signal))]
+    Killed {
+        /// By this.
+        signal: i32,
+    },
+
     /// Whoever answers what the filter asks did not let init become the program.
     #[error(
         "seccomp: its `execve` was held up by the filter, and no answer came within {seconds} \

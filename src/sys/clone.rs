@@ -57,6 +57,19 @@ pub unsafe fn process(kinds: i32, cgroup: Option<BorrowedFd<'_>>) -> Result<Clon
     Ok(Cloned::Parent { pid: i32::try_from(pid).unwrap_or(-1), process })
 }
 
+/// Whether a child that was just cloned was killed before its first instruction, as happens to
+/// one that a control group is given to: Linux compares how often the group of its parent was
+/// killed with how often the new one was (`cgroup.kill`), and takes a difference for a kill that
+/// the clone ran into. Takes a few microseconds; `false` where the kernel does not tell.
+///
+/// Reference: process_mrelease(2), "ERRORS": `EINVAL` for a process that is not being killed.
+#[must_use]
+pub fn is_stillborn(child: BorrowedFd<'_>) -> bool {
+    // SAFETY: integers only; what is released is the memory of a process that is ending.
+    let ret = unsafe { libc::syscall(libc::SYS_process_mrelease, child.as_raw_fd(), 0) };
+    matches!(check(ret), Ok(_) | Err(super::Errno::ESRCH | super::Errno::EAGAIN))
+}
+
 /// Linux 5.7: the child starts in the control group `cgroup` refers to.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 

@@ -311,6 +311,22 @@ pub fn wait_for(pid: i32) -> Result<Ended> {
     })
 }
 
+/// The signal that a child was killed by, if it was by the end of that time. It is still to be
+/// waited for.
+///
+/// Reference: waitid(2), `P_PIDFD` and `WNOWAIT`.
+#[must_use]
+pub fn killed_by(child: BorrowedFd<'_>, patience: std::time::Duration) -> Option<i32> {
+    use rustix::process::{WaitId, WaitIdOptions};
+    let timeout = rustix::event::Timespec::try_from(patience).ok()?;
+    let ended = rustix::event::PollFlags::IN;
+    let mut events = [rustix::event::PollFd::from_borrowed_fd(child, ended)];
+    let _ = rustix::event::poll(&mut events, Some(&timeout));
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let status = rustix::process::waitid(WaitId::PidFd(child), options).ok()??;
+    status.terminating_signal()
+}
+
 /// This process's id, in its own pid namespace. Allocates nothing.
 #[must_use]
 pub fn own_pid() -> u32 {

@@ -36,6 +36,13 @@ pub fn send(socket: BorrowedFd<'_>, message: &[u8]) -> Result<()> {
     }
 }
 
+/// Whether the other side has ended without reading all that was sent to it; says so once.
+///
+/// Reference: socket(7), `SO_ERROR`; unix(7), `ECONNRESET`.
+pub fn went_unread(socket: BorrowedFd<'_>) -> bool {
+    matches!(rustix::net::sockopt::socket_error(socket), Ok(Err(rustix::io::Errno::CONNRESET)))
+}
+
 /// Receives one message; `Ok(0)` means that the other side is gone. Allocates nothing.
 ///
 /// # Errors

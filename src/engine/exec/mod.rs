@@ -10,10 +10,11 @@ mod supervisor;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::start::{self, Attendant, Waiting};
-use super::{LaunchError, process};
+use super::{LaunchError, cause, process};
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::plan::{IdMap, LaunchPlan};
 use crate::store::ProcessId;
+use crate::sys::socket;
 
 /// What an `exec` needs beyond its plan.
 #[derive(Debug)]
@@ -73,8 +74,18 @@ impl Entered {
         attendant: &mut dyn Attendant,
     ) -> Result<(), LaunchError> {
         let process = self.process.as_fd();
+        // One that was killed before it listened to its first word says nothing either.
+        let deaf = socket::went_unread(self.socket.as_fd());
         let waiting = Waiting { socket: self.socket.as_fd(), pid: self.pid, process };
-        start::see_through(waiting, plan, attendant).inspect_err(|_| self.end())
+        let alive = || if deaf { Err(self.death()) } else { Ok(()) };
+        start::see_through(waiting, plan, attendant)
+            .and_then(|()| alive())
+            .inspect_err(|_| self.end())
+    }
+
+    fn death(&self) -> LaunchError {
+        let signal = process::killed_by(self.process.as_fd(), cause::ENDING);
+        signal.map_or(LaunchError::Gone, |signal| LaunchError::Killed { signal })
     }
 
     /// Kills and reaps it.

@@ -67,11 +67,10 @@ impl<'plan> Supervisor<'plan> {
     /// not the one to name.
     fn fail(&mut self, id: StepId, step: &Step, cause: Cause) -> LaunchError {
         let _ = self.come_home();
-        let report = self.child.take().and_then(|child| {
-            child.end();
-            last_words(&child)
-        });
-        match report {
+        let Some(child) = self.child.take() else { return LaunchError::step(id, step, cause) };
+        let cause = cause.or_death_of(child.process.as_fd());
+        child.end();
+        match last_words(&child) {
             Some(failure) => LaunchError::reported(self.plan, failure, ""),
             None => LaunchError::step(id, step, cause),
         }

@@ -232,7 +232,7 @@ impl Supervisor<'_> {
             Message::Gone => {
                 return Err(Cause::with_detail(
                     Errno::ECHILD,
-                    "the new process ended without a word; was it killed?".to_owned(),
+                    "the new process ended without a word".to_owned(),
                 ));
             }
         }

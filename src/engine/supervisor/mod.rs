@@ -148,8 +148,11 @@ impl<'plan> Supervisor<'plan> {
         let plan = self.plan;
         let report = self.reported.or_else(|| self.child.as_ref().and_then(last_words));
         let failed = report.and_then(|failure| Some((failure, plan.step(failure.step)?)));
-        failed
-            .map_or((id, step, cause), |(failure, step)| (failure.step, step, failure.errno.into()))
+        match (failed, &self.child) {
+            (Some((failure, step)), _) => (failure.step, step, failure.errno.into()),
+            (None, Some(child)) => (id, step, cause.or_death_of(child.process.as_fd())),
+            (None, None) => (id, step, cause),
+        }
     }
 
     /// Takes back what exists: the process and all that lives in its namespaces, then what
