@@ -126,6 +126,90 @@ const ETCD: Service = Service {
     page: None,
 };
 
+/// A program of Java's, compiled when it starts: code made at run time, many threads, a file that is
+/// mapped, children.
+const JAVA: Service = Service {
+    name: "java",
+    options: &["-v", "java:/data", "--user", "1000:1000"],
+    start: JAVA_MAIN,
+    work: (
+        "page() { busybox wget -qO- http://127.0.0.1:8080/$1; }; \
+         page threads; page sum; page map; page gc; page child",
+        "200\n1999999000000\n7\ntrue\n1000",
+    ),
+    kept: ("busybox wget -qO- http://127.0.0.1:8080/count", "7"),
+    page: Some("8080/page"),
+};
+
+const JAVA_MAIN: &str = r#"mkdir /tmp/main && cat > /tmp/main/Main.java <<'E'
+import com.sun.net.httpserver.*;
+import java.nio.*;
+import java.nio.channels.*;
+import java.nio.file.*;
+import java.util.concurrent.*;
+import java.util.concurrent.atomic.*;
+import java.util.stream.*;
+
+public class Main {
+    static final Path DATA = Path.of("/data/counts");
+
+    static Object threads() throws Exception {
+        var started = new CountDownLatch(200);
+        for (int i = 0; i < 200; i++) new Thread(() -> {
+            started.countDown();
+            try { started.await(); } catch (InterruptedException e) { }
+        }).start();
+        started.await();
+        return 200 - started.getCount();
+    }
+
+    static long map(int more) throws Exception {
+        try (var file = FileChannel.open(DATA, StandardOpenOption.CREATE,
+                StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+            MappedByteBuffer bytes = file.map(FileChannel.MapMode.READ_WRITE, 0, 8);
+            bytes.putLong(0, bytes.getLong(0) + more);
+            bytes.force();
+            return bytes.getLong(0);
+        }
+    }
+
+    static Object gc() {
+        long sum = 0;
+        for (int i = 0; i < 2000; i++) sum += new byte[1 << 20].length;
+        return sum == 2000L << 20;
+    }
+
+    static Object answer(String path) throws Exception {
+        switch (path) {
+            case "/threads": return threads();
+            case "/sum": return LongStream.range(0, 2_000_000).parallel().filter(n -> n >= 0).sum();
+            case "/map": return map(7);
+            case "/count": return map(0);
+            case "/gc": return gc();
+            case "/child":
+                var child = new ProcessBuilder("id", "-u").start();
+                return new String(child.getInputStream().readAllBytes()).trim();
+            default: return "page";
+        }
+    }
+
+    public static void main(String[] args) throws Exception {
+        var server = HttpServer.create(new java.net.InetSocketAddress(8080), 0);
+        server.setExecutor(Executors.newFixedThreadPool(8));
+        server.createContext("/", exchange -> {
+            String said;
+            try { said = answer(exchange.getRequestURI().getPath()) + "\n"; }
+            catch (Exception e) { said = e + "\n"; }
+            exchange.sendResponseHeaders(200, said.length());
+            exchange.getResponseBody().write(said.getBytes());
+            exchange.close();
+        });
+        server.start();
+    }
+}
+E
+javac -d /tmp/main /tmp/main/Main.java && exec java -cp /tmp/main Main"#;
+
 /// Its job is another user's.
 const LOOP: Service = Service {
     name: "loop",
@@ -146,7 +230,7 @@ const CRON: Service = Service {
     page: None,
 };
 
-const ALL: &[&Service] = &[&NGINX, &POSTGRES, &REDIS, &PYTHON, &NODE, &ETCD, &LOOP, &CRON];
+const ALL: &[&Service] = &[&NGINX, &POSTGRES, &REDIS, &PYTHON, &NODE, &ETCD, &JAVA, &LOOP, &CRON];
 
 /// The one line of policy that any of them needs.
 const POLICY: &str = r#"level = "hardened"

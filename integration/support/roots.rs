@@ -127,6 +127,7 @@ const SERVICES: &[&str] = &[
     "etcd-server",
     "nginx-light",
     "nodejs",
+    "openjdk-17-jdk-headless",
     "postgresql",
     "python3",
     "redis-server",
@@ -142,7 +143,7 @@ printf '#!/bin/sh\nexit 101\n' > "$policy" && chmod 755 "$policy"
 apt="chroot $R apt-get -qq -y -o APT::Sandbox::User=root"
 $apt update && $apt install --no-install-recommends "$@"
 rm -rf "$policy" "$R"/var/cache/apt/archives/*.deb "$R"/var/lib/apt/lists/*
-rm -rf "$R"/usr/share/doc "$R"/usr/share/man "$R"/usr/share/locale
+rm -rf "$R"/usr/share/doc "$R"/usr/share/man "$R"/usr/share/locale "$R"/tmp/*
 umount "$R/dev" "$R/proc"
 "#;
 
