@@ -10,6 +10,9 @@ use casemate::cgroup::{Cgroup, Claimant, Hierarchies, remove_planned};
 use casemate::plan::cgroup::{
     CgroupPlan, CgroupRequest, Driver, StandardDevices, build_cgroup_plan, check_enforceable,
 };
+use serde_json::json;
+
+use crate::support::{Bundle, Runtime};
 
 /// Says to the test binary, run by itself, what to do instead of testing.
 const ROLE: &str = "CASEMATE_TEST_CGROUP_ROLE";
@@ -138,6 +141,30 @@ fn a_runtime_killed_at_any_moment_leaves_a_group_that_can_be_removed() {
         assert!(trace(&name, &hierarchies).is_empty());
     }
     assert!(left > 0, "no kill has hit a creation");
+}
+
+#[test]
+fn a_path_in_systemds_form_is_the_name_of_a_group_where_systemd_is_not_asked() {
+    let (runtime, bundle) = (Runtime::new(), Bundle::new().args(["/bin/sleep", "60"]));
+    let name = format!("{}.slice:pod:{}", bundle.id(), bundle.id());
+    let bundle = bundle.set("/linux/cgroupsPath", json!(name));
+    let hierarchies = Hierarchies::open().unwrap();
+
+    let pid = runtime.started(&bundle);
+
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    assert!(groups.lines().any(|line| line == format!("0::/{name}")), "{groups}");
+    assert!(!trace(&name, &hierarchies).is_empty());
+    runtime.call(["exec", bundle.id(), "true"]).ok();
+    runtime.call(["pause", bundle.id()]).ok();
+    runtime.call(["resume", bundle.id()]).ok();
+    runtime.call(["delete", "--force", bundle.id()]).ok();
+    assert!(trace(&name, &hierarchies).is_empty());
+    for climbing in ["..:pod:x", "a:..:x", "../a:b:c"] {
+        let bundle = Bundle::new().set("/linux/cgroupsPath", json!(climbing));
+        let said = runtime.create(&bundle).failed(1);
+        assert!(said.contains("/linux/cgroupsPath: has a `..`"), "{said}");
+    }
 }
 
 /// The directories of this name in any hierarchy.

@@ -184,6 +184,9 @@ pub fn build_cgroup_plan(request: &CgroupRequest<'_>) -> Result<CgroupPlan, Vec<
         out.errors.push(CgroupPlanError::Path { fault });
         CgroupPath::ById
     });
+    if path.reads_like_a_scope() {
+        out.note("/linux/cgroupsPath", "is a directory's name without `--systemd-cgroup`");
+    }
     let devices = request.resources.and_then(|r| r.devices().as_deref());
     let devices = DeviceRules::convert(devices.unwrap_or_default(), request.standard_devices)
         .unwrap_or_else(|faults| {

@@ -30,12 +30,6 @@ pub struct RelativePath(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PathFault {
-    /// The form of the systemd driver.
-    #[error("`{path}` is of the form slice:prefix:name, which needs the systemd cgroup driver")]
-    Systemd {
-        /// The path as given.
-        path: String,
-    },
     /// The systemd driver was asked for, and the path is not of its form.
     #[error("`{path}` {why}")]
     Scope {
@@ -83,13 +77,17 @@ impl CgroupPath {
         };
         match (driver, text) {
             (Driver::Systemd, text) => ScopePath::parse(text).map(Self::Scope),
-            (Driver::Cgroupfs, Some(text)) => {
-                if !text.contains('/') && text.split(':').count() == 3 {
-                    return Err(PathFault::Systemd { path: text.to_owned() });
-                }
-                RelativePath::parse(text).map(Self::Given)
-            }
+            (Driver::Cgroupfs, Some(text)) => RelativePath::parse(text).map(Self::Given),
             (Driver::Cgroupfs, None) => Ok(Self::ById),
+        }
+    }
+
+    /// Whether it has the form that systemd's driver reads, and is a mere name here: as runc has it,
+    /// and engines do that do not know which driver is in use.
+    pub(super) fn reads_like_a_scope(&self) -> bool {
+        match self {
+            Self::Given(path) => !path.0.contains('/') && path.0.split(':').count() == 3,
+            Self::Scope(_) | Self::ById => false,
         }
     }
 

@@ -225,7 +225,7 @@ fn is_sysctl_key(key: &str) -> bool {
     parts.next().is_some_and(is_first) && key.contains('.') && parts.all(is_other)
 }
 
-/// Both forms: a path, and `slice:prefix:name` for systemd.
+/// Both forms: a path, and `slice:prefix:name`, which is a path, too, where systemd is not asked.
 fn check_cgroups_path(report: &mut Report, path: &str) {
     let at = || Pointer::of("/linux/cgroupsPath");
     if path.split(['/', ':']).any(|part| part == "..") {
