@@ -189,6 +189,23 @@ fn a_program_that_may_not_be_executed_fails_create() {
     assert!(said.contains("is a directory"), "{said}");
 }
 
+#[test]
+fn a_program_whose_links_go_in_circles_fails_create_and_one_behind_a_link_of_procfs_does_not() {
+    let runtime = Runtime::new();
+    let bundle = Bundle::new().args(["/bin/loop"]);
+    std::os::unix::fs::symlink("loop", bundle.rootfs().join("bin/loop")).unwrap();
+    let before = Snapshot::take(&runtime, &[bundle.id()]);
+
+    let said = runtime.create(&bundle).failed(1);
+
+    assert!(said.contains("exec: \"/bin/loop\": too many levels of symbolic links"), "{said}");
+    before.assert_unchanged();
+    // Whoever is told apart from that follows it with no more than the container's own rights.
+    let bundle = bundle.args(["/proc/1/root/bin/true"]);
+    runtime.create(&bundle).ok();
+    runtime.delete(&bundle).ok();
+}
+
 // rows: create.--pid-file
 #[test]
 fn the_pid_file_holds_the_bare_number_and_replaces_a_link_instead_of_following_it() {

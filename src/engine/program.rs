@@ -3,7 +3,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::{FileType, OFlags, ResolveFlags};
 
 use super::cause::Cause;
 use crate::plan::ProgramPlan;
@@ -28,6 +28,9 @@ pub(super) fn check(root: BorrowedFd<'_>, program: &ProgramPlan) -> Result<(), C
             Err(Errno::ENOENT | Errno::ENOTDIR) => {}
             Err(Errno::EISDIR) => best = Some(said(Errno::EACCES, name, "is a directory")),
             Err(Errno::EACCES) => best = Some(said(Errno::EACCES, name, "permission denied")),
+            Err(Errno::ELOOP) => {
+                best = Some(said(Errno::ELOOP, name, "too many levels of symbolic links"));
+            }
             Err(error) => best = Some(error.into()),
         }
     }
@@ -44,9 +47,10 @@ fn said(errno: Errno, name: &str, what: &str) -> Cause {
 }
 
 fn examine(root: BorrowedFd<'_>, path: &RootedPath) -> Result<(), Errno> {
-    let file = match fd::open_in_root(root, path.as_c_str(), OFlags::PATH) {
+    // No link of procfs is followed under this rule either, but it is told apart from a loop.
+    let file = match fd::open_resolved(root, path.as_c_str(), OFlags::PATH, ResolveFlags::IN_ROOT) {
         // A link of procfs: only the process itself can follow it.
-        Err(Errno::ELOOP) => return Ok(()),
+        Err(Errno::EXDEV) => return Ok(()),
         other => other?,
     };
     let stat = rustix::fs::fstat(&file).map_err(errno)?;

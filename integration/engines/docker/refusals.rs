@@ -34,3 +34,29 @@ fn mistakes_are_told_in_casemates_words_and_leave_nothing() {
     assert!(said.contains("4000"), "{said}");
     docker.call(&["exec", "web", "true"]).ok();
 }
+
+#[test]
+#[ignore = "drives a real engine"]
+fn a_program_whose_links_go_in_circles_leaves_no_shim() {
+    let Some(docker) = Docker::new(&[]) else { return };
+    let dir = docker.place().dir().join("looping");
+    std::fs::create_dir_all(dir.join("bin")).unwrap();
+    std::os::unix::fs::symlink("loop", dir.join("bin/loop")).unwrap();
+    docker.place().shell("tar -C $D/looping -cf $D/looping.tar .").ok();
+    let archive = docker.place().dir().join("looping.tar");
+    docker.call(&["import", archive.to_str().unwrap(), "looping:1"]).ok();
+
+    let run = ["run", "--rm", "--runtime", "casemate", "looping:1", "/bin/loop"];
+    let said = docker.call(&run).failed();
+
+    assert!(said.contains("\"/bin/loop\": too many levels of symbolic links"), "{said}");
+    // What it leaves is looked for when the place is left.
+    let left = docker.place().shell("cat /proc/[0-9]*/cmdline | tr '\\0' ' '").stdout;
+    assert!(
+        !left.contains(&format!(
+            "{}/exec/containerd/containerd.sock -id",
+            docker.place().dir().display()
+        )),
+        "{left}"
+    );
+}
