@@ -159,23 +159,3 @@ fn the_root_passes_mounts_on_as_the_bundle_says() {
     let said = Runtime::audit().run(&bundle).failed(1);
     assert!(said.contains("not a propagation type: `public`"), "{said}");
 }
-
-// rows: linux.namespaces.mount
-#[test]
-fn a_mount_namespace_is_always_the_containers_own() {
-    let joins = Bundle::new()
-        .set("/linux/namespaces/4", json!({"type": "mount", "path": "/proc/self/ns/mnt"}));
-    let said = Runtime::audit().run(&joins).failed(1);
-    assert!(said.contains("joins a mount namespace"), "{said}");
-    let said = Runtime::new().run(&joins).failed(3);
-    assert!(said.contains("refused by rule `ns.own-mount`"), "{said}");
-
-    let without = Bundle::new()
-        .set("/linux/namespaces/4", json!({"type": "time"}))
-        .args(["/bin/readlink", "/proc/self/ns/mnt"]);
-    let host = fs::read_link("/proc/self/ns/mnt").unwrap();
-    assert_ne!(Runtime::audit().run(&without).ok().trim(), host.to_str().unwrap());
-    let dir = without.dir().to_str().unwrap();
-    let said = Runtime::audit().call(["explain", "--bundle", dir]).ok();
-    assert!(said.contains("has no `mount`: the container gets one of its own"), "{said}");
-}

@@ -49,6 +49,7 @@ mod layers;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod mount_ns;
 mod mounts_options;
 #[cfg(test)]
 mod mounts_places;

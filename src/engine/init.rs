@@ -84,6 +84,7 @@ fn perform(init: &mut Init<'_>, id: StepId, action: &Action) -> Result<()> {
         Action::MakeMountsPrivate => namespace::make_mounts_private(),
         Action::JoinNamespace { kind } => namespace::join(init, *kind),
         Action::NewNamespaces { kinds } => namespace::leave(kinds),
+        Action::TakeRootAlong => namespace::take_root_along(init.plan),
         Action::BuildMount { slot, filesystem, attributes } => {
             namespace::build_own_mount(init.plan, *slot, filesystem, *attributes)
         }
@@ -164,6 +165,7 @@ fn perform(init: &mut Init<'_>, id: StepId, action: &Action) -> Result<()> {
         | Action::Mask { .. }
         | Action::MakeReadonly { .. }
         | Action::Pivot
+        | Action::EnterRoot
         | Action::ComeHome
         | Action::OpenInit
         | Action::OpenGroup { .. }

@@ -43,8 +43,10 @@ fn gate_number(gate: Gate) -> u32 {
         Gate::IdMaps => 0x1_0002,
         Gate::Namespaces => 0x1_0003,
         Gate::Ready => 0x1_0004,
-        Gate::Filter => 0x1_0005,
-        Gate::Watched => 0x1_0006,
+        Gate::Mounts => 0x1_0005,
+        Gate::Placed => 0x1_0006,
+        Gate::Filter => 0x1_0007,
+        Gate::Watched => 0x1_0008,
     }
 }
 
@@ -55,6 +57,8 @@ fn gate_of(number: u32) -> Option<Gate> {
         Gate::IdMaps,
         Gate::Namespaces,
         Gate::Ready,
+        Gate::Mounts,
+        Gate::Placed,
         Gate::Filter,
         Gate::Watched,
     ]

@@ -60,6 +60,7 @@ fn obstacle(action: &Action) -> Option<&'static str> {
         | Action::ForbidNamespaces => Some(OWNER),
         Action::JoinPod { .. } | Action::EnterPod => Some(POD),
         Action::OpenNamespace { kind, .. } | Action::JoinNamespace { kind } => joined(*kind),
+        Action::TakeRootAlong => joined(Namespace::Mount),
         Action::ShiftClocks { .. } => Some(CLOCKS),
         Action::AssembleRootfs { .. } | Action::ShiftRootfs { .. } => Some(IDS),
         Action::CopyRootfs { attributes } => translated(*attributes),
@@ -94,6 +95,7 @@ fn obstacle(action: &Action) -> Option<&'static str> {
         | Action::OpenGroup { .. }
         | Action::SetAffinity { .. }
         | Action::EnterInit { .. }
+        | Action::EnterRoot
         | Action::CoverArguments
         | Action::OpenTerminal { .. }
         | Action::JoinGroups
@@ -143,7 +145,7 @@ fn joined(kind: Namespace) -> Option<&'static str> {
         Namespace::Pid => Some("its pid namespace is that of a path: others live in there"),
         Namespace::Ipc => Some("its IPC namespace is that of a path: CRIU would copy it"),
         Namespace::Uts => Some("its UTS namespace is that of a path: CRIU would copy it"),
-        Namespace::Mount => Some("its mount namespace is that of a path: CRIU would copy it"),
+        Namespace::Mount => Some("its mount namespace is that of others: CRIU would copy it"),
         Namespace::Time => Some("its clocks are those of a path"),
         Namespace::Cgroup => Some("its cgroup namespace is that of a path"),
     }

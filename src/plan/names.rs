@@ -54,6 +54,8 @@ impl Action {
             Self::Mask { .. } => "path.mask",
             Self::MakeReadonly { .. } => "path.make-read-only",
             Self::Pivot => "rootfs.pivot",
+            Self::TakeRootAlong => "rootfs.take-along",
+            Self::EnterRoot => "rootfs.enter",
             Self::ComeHome => "ns.come-home",
             Self::OpenInit => "exec.open-init",
             Self::OpenGroup { .. } => "cgroup.open",
@@ -213,6 +215,8 @@ impl Action {
             | Self::EnterNetworkAndIpc
             | Self::KeepSysctl
             | Self::Pivot
+            | Self::TakeRootAlong
+            | Self::EnterRoot
             | Self::ComeHome
             | Self::MakeMountsPrivate
             | Self::BecomeRoot

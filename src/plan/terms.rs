@@ -36,6 +36,10 @@ pub enum Gate {
     Namespaces,
     /// Init has nothing left to do before `start`.
     Ready,
+    /// Everything is mounted, and the supervisor has left the mount namespace.
+    Mounts,
+    /// Init has taken its root along to the mount namespace that it is to be in.
+    Placed,
     /// Init has nothing left to do but to load its filter.
     Filter,
     /// The filter's listener will be seen.

@@ -111,6 +111,8 @@ impl<'plan> Expected<'plan> {
             action
         {
             self.own.extend(namespaces);
+        } else if *action == Action::TakeRootAlong {
+            self.own.retain(|kind| *kind != Namespace::Mount);
         } else if let Action::OpenNamespace { kind, path } = action {
             self.joined.push((*kind, path));
         } else {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Expected;
 use super::status;
 use crate::host::mountinfo;
-use crate::plan::action::CapabilitySets;
+use crate::plan::action::{CapabilitySets, Namespace};
 use crate::plan::text::RootedPath;
 use crate::seccomp::Instruction;
 use crate::sys::{Errno, fd, look};
@@ -35,6 +35,13 @@ pub enum ObserveError {
         /// Which.
         path: String,
     },
+
+    /// The root is in no mount namespace.
+    #[error(
+        "its mounts cannot be listed: the bundle has no mount namespace of its own, so that they \
+         are in none"
+    )]
+    Unlisted,
 
     /// The kernel does not hand out the filter.
     #[error("read the filter of process {pid}: {errno:?}")]
@@ -128,6 +135,9 @@ pub struct ObservedMount {
 /// # Errors
 /// [`ObserveError`]; a process that ends meanwhile is left out.
 pub fn observe(init: i32, pids: &[i32], expected: &Expected<'_>) -> Result<Observed, ObserveError> {
+    if !expected.own.contains(&Namespace::Mount) {
+        return Err(ObserveError::Unlisted);
+    }
     let path = format!("/proc/{init}/mountinfo");
     let table = read(&path)?;
     let mounts: Option<Vec<_>> = table.lines().map(parse_mount).collect();
@@ -188,12 +198,12 @@ fn thread(path: &str, init: i32, expected: &Expected<'_>) -> Result<ObservedProc
         let link = kind.link();
         let found = inode(format!("{path}/ns/{link}"))?;
         let joined = expected.joined.iter().find(|(joined, _)| *joined == kind);
-        let relation = if found == inode(format!("/proc/self/ns/{link}"))? {
-            Relation::Host
-        } else if let Some((_, path)) = joined
+        let relation = if let Some((_, path)) = joined
             && found == inode(path.as_str().to_owned())?
         {
             Relation::Joined
+        } else if found == inode(format!("/proc/self/ns/{link}"))? {
+            Relation::Host
         } else if found == inode(format!("/proc/{init}/ns/{link}"))? {
             Relation::Own
         } else {

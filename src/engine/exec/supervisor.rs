@@ -86,6 +86,7 @@ impl<'plan> Supervisor<'plan> {
                 Ok(process::set_affinity(cpus.mask())?)
             }
             Action::EnterInit { kinds } => self.enter(kinds),
+            Action::EnterRoot => self.enter_root(),
             Action::CoverArguments => {
                 self.covered = self.arguments.as_ref().map(Arguments::cover);
                 Ok(())
@@ -153,6 +154,18 @@ impl<'plan> Supervisor<'plan> {
         self.home = Some(Home::remember(kinds)?);
         let flags = kinds.iter().fold(0, |flags, kind| flags | kind.flag());
         Ok(ns::enter(self.init()?, flags)?)
+    }
+
+    /// The way leads through the host's procfs, by a number: init must be alive afterwards, or it
+    /// could be another's by now.
+    fn enter_root(&self) -> Result<(), Cause> {
+        let proc = &self.home.as_ref().ok_or(Errno::EBADF)?.proc;
+        let path = format!("{}/root", self.request.init.pid());
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::openat(proc, path, flags, Mode::empty()).map_err(errno)?;
+        process::signal(self.init()?, 0)?;
+        rustix::process::fchdir(&root).map_err(errno)?;
+        Ok(rustix::process::chroot(c".").map_err(errno)?)
     }
 
     fn come_home(&mut self) -> Result<(), Errno> {

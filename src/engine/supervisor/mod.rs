@@ -260,6 +260,8 @@ impl<'plan> Supervisor<'plan> {
                 Ok(task::set_io_priority(pid, priority.class, priority.level)?)
             }
             Action::MakeMountsPrivate
+            | Action::TakeRootAlong
+            | Action::EnterRoot
             | Action::JoinNamespace { .. }
             | Action::NewNamespaces { .. }
             | Action::BecomeRoot

@@ -165,6 +165,13 @@ impl Builder<'_> {
         let terminal = self.process.terminal() == Some(true);
         self.asked(track, Action::NewSession { terminal }, "/process/terminal");
         self.builtin(track, Action::Open { gate: Gate::Ready }, "nothing is left before start");
+        if self.takes_root_along() {
+            let why = "everything is mounted, in a namespace that nobody else is in";
+            self.builtin(track, Action::Await { gate: Gate::Mounts }, why);
+            self.asked(track, Action::TakeRootAlong, "/linux/namespaces");
+            let done = "init is where the bundle wants it";
+            self.builtin(track, Action::Open { gate: Gate::Placed }, done);
+        }
     }
 
     fn names(&mut self) {

@@ -5,11 +5,12 @@ use super::ids::UserNamespace;
 use crate::plan::action::{Action, ClockOffset, ClockOffsets, Gate, MountPoint, Namespace, Track};
 use crate::plan::facts::FoundNamespace;
 use crate::plan::mount::Filesystem;
-use crate::plan::mounts;
 use crate::plan::mounts::ground::{self, Ground, below};
+use crate::plan::mounts::{self, Wanted};
 use crate::plan::resctrl::{self, Resctrl};
-use crate::plan::text::RootedPath;
+use crate::plan::text::{HostPath, RootedPath};
 use crate::policy::Ids;
+use crate::sys::flags::mount_attr;
 
 impl Builder<'_> {
     pub(super) fn prepare(&mut self) {
@@ -30,13 +31,7 @@ impl Builder<'_> {
         let path = self.inputs.facts.rootfs.path.clone();
         self.asked(track, Action::OpenRootfs { path }, "/root/path");
         self.mount_points();
-        if self.joined.contains(&Namespace::Mount) {
-            let what = "joins a mount namespace: a container is always put into one of its own";
-            self.fault("/linux/namespaces", what);
-        } else if !self.has_new(Namespace::Mount) {
-            let what = "/linux/namespaces has no `mount`: the container gets one of its own";
-            self.inputs.notes.push(what.to_owned());
-        }
+        self.mount_namespace();
         let facts = self.inputs.facts;
         // The user namespace of a pod is kept with its container.
         let of_pod = |kind| kind == Namespace::User && self.user == UserNamespace::OfPod;
@@ -76,6 +71,44 @@ impl Builder<'_> {
             let why = "a cgroup namespace begins where its maker is";
             self.builtin(Track::Supervisor, Action::Open { gate: Gate::Cgroups }, why);
         }
+    }
+
+    /// The mounts are always made in a namespace of the container's own. It stays in there,
+    /// unless the bundle says otherwise and nothing is held back.
+    fn mount_namespace(&mut self) {
+        let joins = self.joined.contains(&Namespace::Mount);
+        if !self.takes_root_along() {
+            if joins {
+                let what = "joins a mount namespace: a container that has users of its own is \
+                            always put into one of its own";
+                self.fault("/linux/namespaces", what);
+            } else if !self.has_new(Namespace::Mount) {
+                let what = "/linux/namespaces has no `mount`: the container gets one of its own";
+                self.inputs.notes.push(what.to_owned());
+            }
+            return;
+        }
+        if !joins && let Ok(path) = HostPath::new("/proc/self/ns/mnt") {
+            let action = Action::OpenNamespace { kind: Namespace::Mount, path };
+            self.asked(Track::Prepare, action, "/linux/namespaces");
+        }
+        let kept = |mount: &Wanted| {
+            let both = mount.attributes.propagation | mount.attributes.then_propagation;
+            both & mount_attr::MS_UNBINDABLE != 0
+        };
+        let root = self.root_propagation()[1];
+        if self.mounts.iter().any(kept) || root & mount_attr::MS_UNBINDABLE != 0 {
+            let what = "has no new `mount`, and an unbindable mount cannot be taken elsewhere";
+            self.fault("/linux/namespaces", what);
+        }
+    }
+
+    /// Whether the container is in a mount namespace of others: init goes there once everything
+    /// is mounted. Without users of its own alone, for whoever has entered a user namespace may
+    /// not leave a mount namespace for one that lies outside.
+    pub(super) fn takes_root_along(&self) -> bool {
+        let apart = self.hardened() || self.user != UserNamespace::None;
+        !apart && !self.has_new(Namespace::Mount)
     }
 
     fn resctrl(&mut self) -> Option<Box<Resctrl>> {

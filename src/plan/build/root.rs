@@ -53,7 +53,7 @@ impl Builder<'_> {
 
     /// How the root takes and passes mounts on: while it is copied, and once it is the root. A
     /// root that is shared with its copy would take what is mounted inside to the host.
-    fn root_propagation(&self) -> [u64; 2] {
+    pub(super) fn root_propagation(&self) -> [u64; 2] {
         let linux = self.spec.linux().as_ref();
         let asked = linux.and_then(|linux| linux.rootfs_propagation().as_deref());
         let (word, deep) = match asked.unwrap_or_default() {

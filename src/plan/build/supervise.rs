@@ -116,6 +116,12 @@ impl Builder<'_> {
             self.propagate_root();
             self.builtin(track, Action::ComeHome, "the rest is done outside");
         }
+        if self.takes_root_along() {
+            let why = "everything is mounted, in a namespace that nobody else is in";
+            self.builtin(track, Action::Open { gate: Gate::Mounts }, why);
+            let done = "init is where the bundle wants it";
+            self.builtin(track, Action::Await { gate: Gate::Placed }, done);
+        }
     }
 
     fn pivot(&mut self) {

@@ -40,6 +40,7 @@ fn fate(action: &Action) -> Fate {
         | Action::OpenGroup { .. }
         | Action::SetAffinity { .. }
         | Action::EnterInit { .. }
+        | Action::EnterRoot
         | Action::CoverArguments
         | Action::OpenTerminal { .. }
         | Action::JoinGroups
@@ -106,6 +107,7 @@ fn fate(action: &Action) -> Fate {
         | Action::Mask { .. }
         | Action::MakeReadonly { .. }
         | Action::Pivot
+        | Action::TakeRootAlong
         | Action::MakeMountsPrivate
         | Action::NewNamespaces { .. }
         | Action::ForbidNamespaces
@@ -268,6 +270,10 @@ impl<'a> Builder<'a> {
         let kinds = self.kinds(|kind| !matches!(kind, Namespace::User | Namespace::Cgroup));
         let why = "a process born inside never shows the host's mounts";
         self.builtin(track, Action::EnterInit { kinds }, why);
+        if self.inputs.plan.steps.iter().any(|step| step.action == Action::TakeRootAlong) {
+            let why = "init's mount namespace has another root";
+            self.builtin(track, Action::EnterRoot, why);
+        }
         let terminal = self.process.terminal() == Some(true);
         if terminal {
             let size = process::console_size(&self.process);
