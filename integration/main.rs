@@ -50,6 +50,7 @@ mod layers;
 mod lifecycle;
 #[cfg(test)]
 mod mount_ns;
+#[cfg(test)]
 mod mounts_options;
 #[cfg(test)]
 mod mounts_places;

@@ -126,6 +126,43 @@ fn a_device_that_a_node_exists_for_is_still_denied_by_the_control_group() {
     assert!(said.matches("not permitted").count() >= 1 && said.ends_with("null\n"), "{said}");
 }
 
+// rows: linux.resources.devices
+#[test]
+fn tools_of_a_v1_host_find_the_device_rules_in_their_order() {
+    let hierarchy = std::path::Path::new("/sys/fs/cgroup/devices");
+    if !hierarchy.join("devices.list").exists() {
+        println!("skipped, because this host has no v1 hierarchy of devices");
+        return;
+    }
+    let rule = |allow: bool, typ: &str, major: u32, minor: u32, access: &str| json!({"allow": allow, "type": typ, "major": major, "minor": minor, "access": access});
+    let rules = json!([
+        {"allow": false, "access": "rwm"},
+        rule(true, "c", 10, 229, "rwm"),
+        rule(true, "b", 8, 20, "rw"),
+        rule(true, "c", 1, 1, "rw"),
+        rule(false, "c", 1, 1, "w"),
+    ]);
+    let bundle = Bundle::new().set("/linux/resources/devices", rules).args(["/bin/sleep", "60"]);
+    let runtime = Runtime::audit();
+    runtime.create(&bundle).ok();
+    let group = hierarchy.join(bundle.id());
+
+    let list = fs::read_to_string(group.join("devices.list")).unwrap();
+    assert!(list.starts_with("c 10:229 rwm\nb 8:20 rw\nc 1:1 r\n"), "{list}");
+    assert!(list.contains("c 1:3 rw"), "{list}");
+
+    // It holds by itself: whoever is in this group alone has what is listed, and no more.
+    let script = format!(
+        "echo $$ > {}/cgroup.procs; head -c 1 /dev/mem >/dev/null 2>&1 && echo memory; \
+         head -c 1 /dev/kmsg 2>&1; cat /dev/null && echo null",
+        group.display()
+    );
+    let out = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(said.contains("kmsg") && said.contains("not permitted"), "{said}");
+    assert!(said.ends_with("null\n"), "{said}");
+}
+
 #[test]
 #[ignore = "needs a Debian root, which is fetched once"]
 fn a_debian_root_runs_its_programs_as_root_and_as_a_user() {

@@ -9,7 +9,7 @@ use super::limits::{self, Limit};
 use super::place::place;
 use super::saved::{Claimant, CreatedDirectory, SavedCgroup};
 use super::systemd::SavedUnit;
-use super::{CgroupError, Hierarchies, ebpf};
+use super::{CgroupError, Hierarchies, devices_v1, ebpf};
 use crate::plan::cgroup::{
     CgroupPath, CgroupPlan, Chosen, DeviceRules, RelativePath, Setting, SettingOrigin, choose,
 };
@@ -185,7 +185,20 @@ impl Cgroup {
         if plan.devices.allows_everything() {
             return Ok(());
         }
-        self.attach(&plan.devices)
+        self.attach(&plan.devices)?;
+        self.show_devices(&plan.devices, hierarchies)
+    }
+
+    /// Lets tools of hosts with v1 see the device rules where they look for them.
+    fn show_devices(
+        &self,
+        devices: &DeviceRules,
+        hierarchies: &Hierarchies,
+    ) -> Result<(), CgroupError> {
+        let Some(mount) = hierarchies.v1_mount("devices") else { return Ok(()) };
+        let what = || CgroupError::system("write device rules of v1 to", self.path.as_str());
+        let mut groups = self.v1.iter().filter(|group| group.mount == mount);
+        groups.try_for_each(|group| devices_v1::write(&group.leaf, devices).map_err(what()))
     }
 
     /// Attaches a device program, and remembers it if the group will outlive the container.

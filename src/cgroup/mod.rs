@@ -11,6 +11,7 @@
 mod before;
 mod create;
 mod delegate;
+mod devices_v1;
 mod directory;
 mod ebpf;
 mod enter;

@@ -9,7 +9,7 @@ use super::hook;
 use super::prepare::{InitPlan, StartGate};
 use super::steps::{home, io, label, namespace, privileges};
 use super::wire::{self, Failure};
-use crate::plan::{Action, StepId};
+use crate::plan::{Action, Namespace, StepId};
 use crate::sys::{Errno, Result, process, task};
 
 /// What init knows beyond its plan.
@@ -82,9 +82,9 @@ fn fault(_: StepId) -> Result<()> {
 fn perform(init: &mut Init<'_>, id: StepId, action: &Action) -> Result<()> {
     match action {
         Action::MakeMountsPrivate => namespace::make_mounts_private(),
+        Action::JoinNamespace { kind: Namespace::Mount } => namespace::take_root_along(init.plan),
         Action::JoinNamespace { kind } => namespace::join(init, *kind),
         Action::NewNamespaces { kinds } => namespace::leave(kinds),
-        Action::TakeRootAlong => namespace::take_root_along(init.plan),
         Action::BuildMount { slot, filesystem, attributes } => {
             namespace::build_own_mount(init.plan, *slot, filesystem, *attributes)
         }

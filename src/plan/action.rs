@@ -210,11 +210,7 @@ pub enum Action {
     },
     /// Makes the new root the root, for every process of the mount namespace.
     Pivot,
-    /// Goes into a mount namespace that is not the container's own, with a root of its own: a
-    /// copy of what was mounted, which is no part of any namespace.
-    TakeRootAlong,
-    /// Makes the root of a container's first process the root. Entering a mount namespace leads
-    /// to that of the namespace, which is another's where the root was taken along.
+    /// Makes the root of a container's first process the root, where that took it along.
     EnterRoot,
     /// Returns to the namespaces of the caller.
     ComeHome,

@@ -60,7 +60,6 @@ fn obstacle(action: &Action) -> Option<&'static str> {
         | Action::ForbidNamespaces => Some(OWNER),
         Action::JoinPod { .. } | Action::EnterPod => Some(POD),
         Action::OpenNamespace { kind, .. } | Action::JoinNamespace { kind } => joined(*kind),
-        Action::TakeRootAlong => joined(Namespace::Mount),
         Action::ShiftClocks { .. } => Some(CLOCKS),
         Action::AssembleRootfs { .. } | Action::ShiftRootfs { .. } => Some(IDS),
         Action::CopyRootfs { attributes } => translated(*attributes),

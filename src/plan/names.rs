@@ -54,7 +54,6 @@ impl Action {
             Self::Mask { .. } => "path.mask",
             Self::MakeReadonly { .. } => "path.make-read-only",
             Self::Pivot => "rootfs.pivot",
-            Self::TakeRootAlong => "rootfs.take-along",
             Self::EnterRoot => "rootfs.enter",
             Self::ComeHome => "ns.come-home",
             Self::OpenInit => "exec.open-init",
@@ -215,7 +214,6 @@ impl Action {
             | Self::EnterNetworkAndIpc
             | Self::KeepSysctl
             | Self::Pivot
-            | Self::TakeRootAlong
             | Self::EnterRoot
             | Self::ComeHome
             | Self::MakeMountsPrivate

@@ -38,7 +38,7 @@ pub enum Gate {
     Ready,
     /// Everything is mounted, and the supervisor has left the mount namespace.
     Mounts,
-    /// Init has taken its root along to the mount namespace that it is to be in.
+    /// Init has gone to the mount namespace that it is to be in, with its root.
     Placed,
     /// Init has nothing left to do but to load its filter.
     Filter,

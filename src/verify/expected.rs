@@ -111,7 +111,7 @@ impl<'plan> Expected<'plan> {
             action
         {
             self.own.extend(namespaces);
-        } else if *action == Action::TakeRootAlong {
+        } else if *action == (Action::JoinNamespace { kind: Namespace::Mount }) {
             self.own.retain(|kind| *kind != Namespace::Mount);
         } else if let Action::OpenNamespace { kind, path } = action {
             self.joined.push((*kind, path));

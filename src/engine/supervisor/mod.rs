@@ -260,7 +260,6 @@ impl<'plan> Supervisor<'plan> {
                 Ok(task::set_io_priority(pid, priority.class, priority.level)?)
             }
             Action::MakeMountsPrivate
-            | Action::TakeRootAlong
             | Action::EnterRoot
             | Action::JoinNamespace { .. }
             | Action::NewNamespaces { .. }

@@ -168,7 +168,8 @@ impl Builder<'_> {
         if self.takes_root_along() {
             let why = "everything is mounted, in a namespace that nobody else is in";
             self.builtin(track, Action::Await { gate: Gate::Mounts }, why);
-            self.asked(track, Action::TakeRootAlong, "/linux/namespaces");
+            let action = Action::JoinNamespace { kind: Namespace::Mount };
+            self.asked(track, action, "/linux/namespaces");
             let done = "init is where the bundle wants it";
             self.builtin(track, Action::Open { gate: Gate::Placed }, done);
         }

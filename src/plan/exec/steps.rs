@@ -107,7 +107,6 @@ fn fate(action: &Action) -> Fate {
         | Action::Mask { .. }
         | Action::MakeReadonly { .. }
         | Action::Pivot
-        | Action::TakeRootAlong
         | Action::MakeMountsPrivate
         | Action::NewNamespaces { .. }
         | Action::ForbidNamespaces
@@ -270,7 +269,8 @@ impl<'a> Builder<'a> {
         let kinds = self.kinds(|kind| !matches!(kind, Namespace::User | Namespace::Cgroup));
         let why = "a process born inside never shows the host's mounts";
         self.builtin(track, Action::EnterInit { kinds }, why);
-        if self.inputs.plan.steps.iter().any(|step| step.action == Action::TakeRootAlong) {
+        let elsewhere = Action::JoinNamespace { kind: Namespace::Mount };
+        if self.inputs.plan.steps.iter().any(|step| step.action == elsewhere) {
             let why = "init's mount namespace has another root";
             self.builtin(track, Action::EnterRoot, why);
         }
