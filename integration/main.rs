@@ -49,6 +49,8 @@ mod layers;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod mount_ns;
 #[cfg(test)]
 mod mounts_options;
