@@ -1,9 +1,15 @@
 //! Every option of a mount that the specification names, seen by its effect in the container's
 //! own table of mounts; under `audit` as written, under `hardened` with what is forced.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
+use casemate::sys::flags::mount_attr;
+use casemate::sys::mount;
 use serde_json::{Value, json};
 
 use crate::support::{Bundle, Runtime, tagged_dir, unique_tag};
@@ -55,6 +61,32 @@ impl Seen {
     }
 }
 
+/// Whether the kernel can translate the ids of a tmpfs, as it does since 6.3: asked of the kernel
+/// itself, with the ids of a process that waits.
+fn maps_tmpfs() -> bool {
+    static MAPS: OnceLock<bool> = OnceLock::new();
+    *MAPS.get_or_init(|| {
+        let mut holder = Command::new("unshare")
+            .args(["--user", "--map-root-user", "sh", "-c", "echo; read _"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        holder.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+        let users = File::open(format!("/proc/{}/ns/user", holder.id())).unwrap();
+        let tmpfs = mount::NewFilesystem::open(c"tmpfs").unwrap().mount(0).unwrap();
+        let change = mount::Attributes {
+            set: mount_attr::IDMAP,
+            mapping: Some(users.as_fd()),
+            ..mount::Attributes::default()
+        };
+        let changed = mount::set_attributes(tmpfs.as_fd(), false, &change);
+        drop(holder.stdin.take());
+        holder.wait().unwrap();
+        changed.is_ok()
+    })
+}
+
 /// A directory with a mount in it, on the host; gone with the value.
 struct Tree(tempfile::TempDir);
 
@@ -65,7 +97,13 @@ impl Tree {
         // A mount of its own around it: what is shared with the host's root shares everything.
         for dir in [tree.path(), tree.path().join("below")] {
             fs::create_dir_all(&dir).unwrap();
-            rustix::mount::mount("tmpfs", &dir, "tmpfs", flags, none).unwrap();
+            if maps_tmpfs() {
+                rustix::mount::mount("tmpfs", &dir, "tmpfs", flags, none).unwrap();
+            } else {
+                rustix::mount::mount_bind(&dir, &dir).unwrap();
+                let private = rustix::mount::MountPropagationFlags::PRIVATE;
+                rustix::mount::mount_change(&dir, private).unwrap();
+            }
             fs::write(dir.join("file"), "").unwrap();
         }
         tree
@@ -220,6 +258,28 @@ fn a_bind_brings_the_mounts_below_only_if_asked() {
             assert_eq!(runtime.run(&bundle).ok(), expected, "{word}");
         }
     }
+}
+
+#[test]
+fn a_tree_whose_ids_cannot_be_translated_is_refused_unless_it_is_taken_as_it_is() {
+    let dir = tagged_dir(&unique_tag());
+    let (flags, none) = (rustix::mount::MountFlags::empty(), None::<&std::ffi::CStr>);
+    // A file system that no kernel translates.
+    rustix::mount::mount("ramfs", dir.path(), "ramfs", flags, none).unwrap();
+    fs::write(dir.path().join("file"), "").unwrap();
+    let bundle = Bundle::new()
+        .mount("/m", "bind", dir.path().to_str().unwrap(), &["rbind"])
+        .args(["/bin/ls", "/m"]);
+
+    let refused = Runtime::new().run(&bundle);
+    let taken = Runtime::audit().run(&bundle);
+
+    rustix::mount::unmount(dir.path(), rustix::mount::UnmountFlags::DETACH).unwrap();
+    assert_eq!(taken.ok(), "file\n");
+    let said = refused.failed(1);
+    let sentence = "ids cannot be translated on the file system it is on, or one mounted below it";
+    assert!(said.contains(sentence) && said.contains("/mounts/"), "{said}");
+    assert!(said.contains("ext4, xfs or btrfs, or since Linux 6.3 on tmpfs"), "{said}");
 }
 
 // rows: mounts.options.rro, mounts.options.rrw, mounts.options.rnosuid, mounts.options.rsuid

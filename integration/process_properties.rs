@@ -155,6 +155,12 @@ fn an_io_priority_is_set() {
     assert!(said.contains("/process/ioPriority/priority: not from 0 to 7: 8"), "{said}");
 }
 
+/// Whether the kernel knows `MPOL_WEIGHTED_INTERLEAVE`, as it does since 6.9; asked of the kernel.
+fn weighs_nodes() -> bool {
+    // The policy of a thread goes with it.
+    std::thread::spawn(|| casemate::sys::task::set_memory_policy(6, &[1])).join().unwrap().is_ok()
+}
+
 // rows: linux.memoryPolicy.mode, linux.memoryPolicy.nodes, linux.memoryPolicy.flags
 #[test]
 fn memory_is_taken_by_the_policy_of_the_bundle() {
@@ -169,6 +175,15 @@ fn memory_is_taken_by_the_policy_of_the_bundle() {
         ("MPOL_LOCAL", "", json!([]), "local"),
         ("MPOL_DEFAULT", "", json!([]), "default"),
     ] {
+        if mode == "MPOL_WEIGHTED_INTERLEAVE" && !weighs_nodes() {
+            let policy = json!({"mode": mode, "nodes": nodes});
+            let said = Runtime::new().run(&Bundle::new().set("/linux/memoryPolicy", policy));
+            let said = said.failed(1);
+            assert!(said.contains("MPOL_WEIGHTED_INTERLEAVE: EINVAL"), "{said}");
+            assert!(said.contains("MPOL_WEIGHTED_INTERLEAVE 6.9"), "{said}");
+            println!("{mode} is refused, because the kernel is older than it");
+            continue;
+        }
         let policy = json!({"mode": mode, "nodes": nodes, "flags": flags});
         let bundle = Bundle::new()
             .args(["/bin/cat", "/proc/self/numa_maps"])

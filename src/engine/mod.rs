@@ -235,7 +235,7 @@ fn engine_words(plan: &LaunchPlan, action: &Action, errno: Errno) -> Option<Stri
 
 /// What to do about it. A table of what is known; most failures have no remedy but their text.
 fn hint(action: &Action, errno: Option<Errno>) -> Option<&'static str> {
-    const HINTS: [(&str, &[Errno], &str); 10] = [
+    const HINTS: [(&str, &[Errno], &str); 11] = [
         (
             "limit.raise",
             &[Errno::EPERM],
@@ -255,12 +255,19 @@ fn hint(action: &Action, errno: Option<Errno>) -> Option<&'static str> {
             "rootfs.copy",
             &[Errno::EINVAL],
             "the file system it is on, or one mounted below it, cannot translate ids; put the root \
-             file system on ext4, xfs, btrfs or tmpfs",
+             file system on ext4, xfs or btrfs, or since Linux 6.3 on tmpfs",
         ),
         (
             "mount.build",
             &[Errno::EINVAL],
-            "keep the source on ext4, xfs, btrfs or tmpfs, and look at the options given",
+            "keep the source on ext4, xfs or btrfs, or since Linux 6.3 on tmpfs, and look at the \
+             options given",
+        ),
+        (
+            "process.set-memory-policy",
+            &[Errno::EINVAL],
+            "name nodes that are there; MPOL_PREFERRED_MANY needs Linux 5.15, \
+             MPOL_WEIGHTED_INTERLEAVE 6.9",
         ),
         ("mount.attach", &[Errno::ELOOP, Errno::ENOTDIR], "make it a plain directory in the image"),
         (

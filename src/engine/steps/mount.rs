@@ -198,7 +198,8 @@ fn unmappable(error: Errno, mapped: bool) -> Cause {
     if mapped && error == Errno::EINVAL {
         return Cause::with_detail(
             error,
-            "ids cannot be translated on the file system it is on".to_owned(),
+            "ids cannot be translated on the file system it is on, or one mounted below it"
+                .to_owned(),
         );
     }
     error.into()
