@@ -11,7 +11,7 @@ mod terminal;
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Bundle, Ran, Runtime};
+use crate::support::{Bundle, Ran, Runtime, patience};
 
 /// A running container whose first process sleeps.
 pub(crate) fn sleeper(runtime: &Runtime) -> Bundle {
@@ -50,7 +50,7 @@ fn init(runtime: &Runtime, bundle: &Bundle) -> i32 {
 
 /// Waits until something is so.
 fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + patience(Duration::from_secs(10));
     while !is_so() {
         assert!(Instant::now() < deadline, "{what}");
         std::thread::sleep(Duration::from_millis(2));

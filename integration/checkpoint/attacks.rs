@@ -4,7 +4,9 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::{checkpoint, count, counting, images, restore, runtime, start, wait_for_count};
+use super::{
+    checkpoint, count, counting, images, restore, runtime, start, wait_for_count, writing_runtime,
+};
 use crate::support::{Bundle, Runtime, Snapshot};
 
 /// A filter that denies one call.
@@ -42,7 +44,7 @@ fn assert_refused(runtime: &Runtime, bundle: &Bundle, words: &str) {
 
 #[test]
 fn images_that_are_weaker_than_their_bundle_are_killed_before_they_run() {
-    let Some(runtime) = runtime() else { return };
+    let Some(runtime) = writing_runtime() else { return };
     let none: Value = serde_json::from_str(NO_CAPABILITIES).unwrap();
     let root = || counting().set("/process/noNewPrivileges", json!(true));
 
@@ -68,7 +70,7 @@ fn images_that_are_weaker_than_their_bundle_are_killed_before_they_run() {
 
 #[test]
 fn images_whose_mounts_are_not_those_of_the_bundle_are_killed_before_they_run() {
-    let Some(runtime) = runtime() else { return };
+    let Some(runtime) = writing_runtime() else { return };
     let bundle = counting();
     let volume = bundle.dir().join("volume");
     fs::create_dir(&volume).unwrap();
@@ -88,7 +90,7 @@ fn images_whose_mounts_are_not_those_of_the_bundle_are_killed_before_they_run() 
 
 #[test]
 fn what_differs_from_what_it_was_is_killed_before_it_runs() {
-    let Some(runtime) = runtime() else { return };
+    let Some(runtime) = writing_runtime() else { return };
     let bundle = written(&runtime, counting(), |it| it);
     let file = images(&bundle).join("casemate.json");
     let mut saved: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
@@ -101,7 +103,7 @@ fn what_differs_from_what_it_was_is_killed_before_it_runs() {
 #[cfg(feature = "fault")]
 #[test]
 fn without_the_comparison_weaker_images_would_run() {
-    let Some(runtime) = runtime() else { return };
+    let Some(runtime) = writing_runtime() else { return };
     let bundle = counting().set("/process/noNewPrivileges", json!(false));
     let bundle = written(&runtime, bundle, |it| it.set("/process/noNewPrivileges", json!(true)));
     let (dir, images) = (bundle.dir().to_owned(), images(&bundle));

@@ -1,5 +1,6 @@
 //! Containers that are written to files and made again: exactly as they were, or not at all.
 
+mod alone;
 mod attacks;
 mod refusals;
 
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use serde_json::json;
+
+use alone::writing_runtime;
 
 use crate::support::{Bundle, PRIVILEGES, Ran, Runtime, Snapshot, patience};
 
@@ -24,7 +27,7 @@ fn policy() -> String {
     format!("level = \"audit\"\n{table}")
 }
 
-/// A runtime that writes and makes containers; none where CRIU does not work.
+/// A runtime with a CRIU that it can work with; none where there is no such.
 fn runtime() -> Option<Runtime> {
     static WORKS: OnceLock<Result<(), String>> = OnceLock::new();
     let runtime = Runtime::under(&policy());
@@ -128,7 +131,7 @@ fn mounts(pid: i64) -> Vec<String> {
 
 #[test]
 fn what_is_made_again_is_what_it_was_and_goes_on_where_it_stood() {
-    let Some(runtime) = runtime() else { return };
+    let Some(runtime) = writing_runtime() else { return };
     // CRIU asks for the limits of other users' processes: not every root may.
     let user = if may_raise_limits() { 1000 } else { 0 };
     let ids = json!({"uid": user, "gid": user, "additionalGids": [2000]});
@@ -181,7 +184,7 @@ fn what_is_made_again_is_what_it_was_and_goes_on_where_it_stood() {
 
 #[test]
 fn a_container_that_was_made_again_can_be_entered_written_and_made_again() {
-    let Some(runtime) = runtime() else { return };
+    let Some(runtime) = writing_runtime() else { return };
     let bundle = counting();
     start(&runtime, &bundle);
     for _ in 0..2 {
@@ -204,7 +207,7 @@ fn a_container_that_was_made_again_can_be_entered_written_and_made_again() {
 
 #[test]
 fn a_container_may_be_left_running_and_made_again_under_another_name() {
-    let Some(runtime) = runtime() else { return };
+    let Some(runtime) = writing_runtime() else { return };
     let bundle = counting();
     start(&runtime, &bundle);
     wait_for_count(&bundle, 1);
@@ -225,7 +228,7 @@ fn a_container_may_be_left_running_and_made_again_under_another_name() {
 
 #[test]
 fn restore_waits_for_the_program_and_gives_its_status() {
-    let Some(runtime) = runtime() else { return };
+    let Some(runtime) = writing_runtime() else { return };
     let bundle = Bundle::new()
         .set("/root/readonly", json!(false))
         .shell("echo 1 > /tmp/n; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo end; exit 7");
@@ -250,7 +253,7 @@ fn restore_waits_for_the_program_and_gives_its_status() {
 
 #[test]
 fn a_network_namespace_of_a_path_is_the_same_one_afterwards() {
-    let Some(runtime) = runtime() else { return };
+    let Some(runtime) = writing_runtime() else { return };
     if std::process::Command::new("ip").arg("-V").output().is_err() {
         println!("skipped, because there is no ip(8) to make a network namespace with");
         return;
@@ -285,7 +288,7 @@ fn a_network_namespace_of_a_path_is_the_same_one_afterwards() {
 
 #[test]
 fn memory_can_be_written_beforehand() {
-    let Some(runtime) = runtime() else { return };
+    let Some(runtime) = writing_runtime() else { return };
     let bundle = counting();
     start(&runtime, &bundle);
     wait_for_count(&bundle, 1);
@@ -309,7 +312,7 @@ fn memory_can_be_written_beforehand() {
 
 #[test]
 fn a_terminal_goes_to_the_engine_once_more() {
-    let Some(runtime) = runtime() else { return };
+    let Some(runtime) = writing_runtime() else { return };
     let bundle = counting()
         .set("/process/terminal", json!(true))
         .shell(&format!("({COUNT}) & while read line; do echo got $line; done"));

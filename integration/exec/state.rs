@@ -57,6 +57,11 @@ fn group(bundle: &Bundle) -> PathBuf {
 }
 
 // rows: exec.--ignore-paused
+/// How many processes are in the container's group.
+fn members(bundle: &Bundle) -> usize {
+    fs::read_to_string(group(bundle).join("cgroup.procs")).unwrap().lines().count()
+}
+
 // rows: exec.--ignore-paused
 #[test]
 fn a_paused_container_is_entered_only_if_asked_for_and_the_program_waits() {
@@ -75,6 +80,7 @@ fn a_paused_container_is_entered_only_if_asked_for_and_the_program_waits() {
 
     let line = words(&bundle, &["--ignore-paused"], &["sh", "-c", "exit 5"]);
     let mut waiting = runtime.command(line).spawn().unwrap();
+    eventually("nobody came in", || members(&bundle) == 2);
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert!(waiting.try_wait().unwrap().is_none(), "it ran in a frozen container");
     // Others are not kept out by it.
@@ -90,14 +96,13 @@ fn who_waits_for_a_paused_container_can_be_told_to_stop() {
     fs::write(group(&bundle).join("cgroup.freeze"), "1").unwrap();
     let line = words(&bundle, &["--ignore-paused"], &["sleep", "99"]);
     let mut waiting = runtime.command(line).stderr(std::process::Stdio::null()).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    eventually("nobody came in", || members(&bundle) == 2);
 
     let pid = nix::unistd::Pid::from_raw(i32::try_from(waiting.id()).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
 
     assert_eq!(waiting.wait().unwrap().code(), Some(255));
-    let procs = fs::read_to_string(group(&bundle).join("cgroup.procs")).unwrap();
-    assert_eq!(procs.lines().count(), 1, "{procs}");
+    assert_eq!(members(&bundle), 1);
     fs::write(group(&bundle).join("cgroup.freeze"), "0").unwrap();
 }
 

@@ -1,0 +1,59 @@
+//! What CRIU can do on this kernel without any container.
+
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use super::CRIU;
+use crate::support::{Runtime, patience, tagged_dir, unique_tag};
+
+/// A runtime that writes and makes containers; none, with what CRIU says, where it cannot even
+/// write a process that sleeps.
+pub(super) fn writing_runtime() -> Option<Runtime> {
+    static WRITES: OnceLock<Result<(), String>> = OnceLock::new();
+    let runtime = super::runtime()?;
+    match WRITES.get_or_init(written_alone) {
+        Ok(()) => Some(runtime),
+        Err(why) => {
+            println!("skipped, because CRIU cannot write a mere `sleep` on this kernel: {why}");
+            None
+        }
+    }
+}
+
+/// A process in a session of its own, without a terminal.
+fn sleeper() -> Child {
+    let mut command = Command::new("setsid");
+    command.args(["sleep", "100"]);
+    let mut sleeper =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let name = format!("/proc/{}/comm", sleeper.id());
+    let deadline = Instant::now() + patience(Duration::from_secs(10));
+    while fs::read_to_string(&name).unwrap() != "sleep\n" {
+        assert!(Instant::now() < deadline, "{:?}", sleeper.try_wait());
+    }
+    sleeper
+}
+
+/// Writes it with CRIU alone, which ends it.
+fn written_alone() -> Result<(), String> {
+    let dir = tagged_dir(&unique_tag());
+    let mut sleeper = sleeper();
+    let criu = std::env::var(CRIU).unwrap_or_else(|_| "criu".to_owned());
+    let status = Command::new(criu)
+        .args(["dump", "--log-file", "log", "--tree", &sleeper.id().to_string(), "--images-dir"])
+        .arg(dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    let _ = sleeper.kill();
+    sleeper.wait().unwrap();
+    if status.success() {
+        return Ok(());
+    }
+    let log = fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+    let errors = log.lines().filter_map(|line| line.split_once("Error ").map(|(_, what)| what));
+    Err(errors.collect::<Vec<_>>().join("; "))
+}
