@@ -7,7 +7,7 @@ export HOME=/root TMPDIR=/tmp PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr
 echo "== $(uname -r), $(systemctl --version | head -n 1), $(criu --version 2>/dev/null | head -n 1)"
 echo "controllers: $(cat /sys/fs/cgroup/cgroup.controllers)"
 echo "security modules: $(cat /sys/kernel/security/lsm)"
-modprobe -a overlay loop dummy unix_diag inet_diag tcp_diag udp_diag netlink_diag af_packet_diag 2>/dev/null
+modprobe -a overlay fuse loop dummy unix_diag inet_diag tcp_diag udp_diag netlink_diag af_packet_diag 2>/dev/null
 
 # Of the library: what asks the kernel. The rest is the same on every one.
 UNIT='cgroup:: host:: store:: sys:: audit:: selftest:: engine::'
