@@ -71,6 +71,8 @@ mod pause;
 #[cfg(test)]
 mod pods;
 #[cfg(test)]
+mod pods_pinned;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod probes;

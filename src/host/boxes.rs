@@ -48,18 +48,39 @@ fn parse_line(line: &str) -> Option<IdMapping> {
     Some(IdMapping { inside: next()?, outside: next()?, size: next()? })
 }
 
-/// Whether no process is in the user namespace with this inode number.
+/// Who is in a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inhabitants {
+    /// No process, or only such as cannot be looked at any more.
+    Nobody,
+    /// Processes of one box, by the inode number of its user namespace.
+    OneBox(u64),
+    /// Processes of our own user namespace, or of several boxes; or nobody knows.
+    Others,
+}
+
+/// Who is in the namespace with this inode number; `link` is its kind's name in `/proc/PID/ns`.
 ///
 /// Reads all of `/proc`: only for a namespace that an engine made beforehand.
 #[must_use]
-pub fn is_vacant(inode: u64) -> bool {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return false };
-    let mut names = processes.flatten().map(|entry| entry.file_name());
-    !names.any(|name| {
-        let name = name.to_string_lossy();
-        name.bytes().all(|byte| byte.is_ascii_digit())
-            && stat(format!("/proc/{name}/ns/user")).is_ok_and(|stat| stat.st_ino == inode)
-    })
+pub fn inhabitants(link: &str, inode: u64) -> Inhabitants {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Inhabitants::Others };
+    let mut found = Inhabitants::Nobody;
+    for entry in processes.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        if !stat(format!("/proc/{pid}/ns/{link}")).is_ok_and(|stat| stat.st_ino == inode) {
+            continue;
+        }
+        let lives_in = user_namespace_of(pid);
+        found = match (found, lives_in) {
+            (Inhabitants::Nobody, Some(inode)) => Inhabitants::OneBox(inode),
+            (Inhabitants::OneBox(before), Some(inode)) if before == inode => found,
+            _ => return Inhabitants::Others,
+        };
+    }
+    found
 }
 
 #[cfg(test)]
@@ -75,13 +96,13 @@ mod tests {
     }
 
     #[test]
-    fn our_own_user_namespace_is_no_box_and_not_vacant() {
+    fn our_own_user_namespace_is_no_box_and_not_empty() {
         let own = i32::try_from(std::process::id()).unwrap();
         let inode = stat("/proc/self/ns/user").unwrap().st_ino;
 
         assert_eq!(user_namespace_of(own), None);
-        assert!(!is_vacant(inode));
-        assert!(is_vacant(1));
+        assert_eq!(inhabitants("user", inode), Inhabitants::Others);
+        assert_eq!(inhabitants("user", 1), Inhabitants::Nobody);
         assert!(maps_of(own).unwrap().0.len() == 1);
         assert!(open_user_namespace(own, inode).is_ok());
         assert_eq!(open_user_namespace(own, 1).err(), Some(Errno::ESTALE));

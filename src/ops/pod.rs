@@ -12,7 +12,7 @@ use oci_spec::runtime::Spec;
 
 use super::{Context, OpsError, RANGES, Result};
 use crate::engine::PodMember;
-use crate::host::boxes;
+use crate::host::boxes::{self, Inhabitants};
 use crate::plan::action::{IdMapping, Namespace};
 use crate::plan::facts::{FoundNamespace, KernelFacts, NamespaceFacts, PodFacts};
 use crate::policy::Level;
@@ -64,7 +64,7 @@ pub(super) fn look(
     facts: &mut KernelFacts,
 ) -> Result<Option<Fellow>> {
     let claims = Claims::of(spec.annotations().iter().flatten());
-    let boxes: Vec<_> = facts.namespaces.iter().map(box_of).collect();
+    let boxes: Vec<_> = facts.namespaces.iter_mut().map(settle).collect();
     let pod = first_box(&facts.namespaces, &boxes);
     if pod.is_none() && (claims.sandbox.is_none() || claims.is_sandbox) {
         return Ok(None);
@@ -103,6 +103,24 @@ pub(super) fn look(
     }
 }
 
+/// As [`box_of`], and looks who is in IPC and UTS namespaces that belong to the host and are pinned
+/// by a mount, as CRI-O makes them for a pod: nothing inside may govern them, and nobody else is in
+/// them, or a container of the pod whose ids are to be shared.
+fn settle(namespace: &mut NamespaceFacts) -> Option<u64> {
+    let pinned = namespace.process.is_none() && namespace.found == FoundNamespace::Foreign;
+    if !pinned || !matches!(namespace.kind, Namespace::Ipc | Namespace::Uts) {
+        return box_of(namespace);
+    }
+    match boxes::inhabitants(namespace.kind.link(), namespace.identity.1) {
+        Inhabitants::OneBox(inode) => Some(inode),
+        Inhabitants::Nobody => {
+            namespace.found = FoundNamespace::Fresh;
+            None
+        }
+        Inhabitants::Others => None,
+    }
+}
+
 /// The inode number of the user namespace that a namespace belongs to, or that the process it is
 /// named after is in: ours belong to the host where nothing inside may govern them.
 fn box_of(namespace: &NamespaceFacts) -> Option<u64> {
@@ -134,7 +152,7 @@ fn is_fresh(namespaces: &[NamespaceFacts], pod: u64) -> bool {
             && namespace.process.is_none()
             && box_of(namespace) == Some(pod)
     };
-    namespaces.iter().any(pinned) && boxes::is_vacant(pod)
+    namespaces.iter().any(pinned) && boxes::inhabitants("user", pod) == Inhabitants::Nobody
 }
 
 /// A network that belongs to the host can be shared by containers that share no ids; whatever

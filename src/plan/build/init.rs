@@ -3,6 +3,7 @@
 use super::ids::UserNamespace;
 use super::{Builder, KERNEL_FLAGS, plain};
 use crate::plan::action::{Action, Gate, Namespace, Slot, Track};
+use crate::plan::facts::FoundNamespace;
 use crate::plan::mount::Filesystem;
 use crate::plan::mounts::Wanted;
 use crate::plan::text::Text;
@@ -57,6 +58,9 @@ impl Builder<'_> {
             if self.joined.contains(&kind) {
                 self.asked(track, Action::JoinNamespace { kind }, "/linux/namespaces");
             }
+        }
+        if self.joins_unnamed() {
+            self.name_it();
         }
         if self.has_new(Namespace::Cgroup) {
             let kinds = vec![Namespace::Cgroup];
@@ -176,27 +180,38 @@ impl Builder<'_> {
     }
 
     fn names(&mut self) {
-        let own_uts = self.has_new(Namespace::Uts);
-        let given = [
-            ("/hostname", self.spec.hostname().clone()),
-            ("/domainname", self.spec.domainname().clone()),
-        ];
-        for (pointer, name) in given {
-            let Some(name) = name.filter(|name| !name.is_empty()) else { continue };
-            let Ok(name) = Text::new(name) else { continue };
-            if !own_uts && !self.joined.contains(&Namespace::Uts) {
+        if self.has_new(Namespace::Uts) {
+            self.name_it();
+        } else if !self.joined.contains(&Namespace::Uts) {
+            let given =
+                [("/hostname", self.spec.hostname()), ("/domainname", self.spec.domainname())];
+            let is_given =
+                |name: &Option<String>| name.as_ref().is_some_and(|name| !name.is_empty());
+            for (pointer, _) in given.into_iter().filter(|(_, name)| is_given(name)) {
                 self.fault(pointer, "needs a `uts` namespace, or it would be the host's name");
-                continue;
             }
-            // A joined namespace was named by whoever made it.
-            if own_uts {
-                let action = if pointer == "/hostname" {
-                    Action::SetHostname { name }
-                } else {
-                    Action::SetDomainname { name }
-                };
-                self.asked(Track::Init, action, pointer);
-            }
+        }
+    }
+
+    /// Whether the engine made a UTS namespace and left it to the runtime to name it, as CRI-O does:
+    /// it belongs to the host, or to nobody yet. One of a container was named with that.
+    fn joins_unnamed(&self) -> bool {
+        self.inputs.facts.namespaces.iter().any(|of| {
+            of.kind == Namespace::Uts
+                && matches!(of.found, FoundNamespace::Fresh | FoundNamespace::Foreign)
+        })
+    }
+
+    /// Gives the UTS namespace that init is in the bundle's names.
+    fn name_it(&mut self) {
+        let name = |given: &Option<String>| {
+            given.clone().filter(|name| !name.is_empty()).and_then(|name| Text::new(name).ok())
+        };
+        if let Some(name) = name(self.spec.hostname()) {
+            self.asked(Track::Init, Action::SetHostname { name }, "/hostname");
+        }
+        if let Some(name) = name(self.spec.domainname()) {
+            self.asked(Track::Init, Action::SetDomainname { name }, "/domainname");
         }
     }
 

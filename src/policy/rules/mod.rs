@@ -59,7 +59,7 @@ pub enum Found {
     /// One of a live container that is of the same pod.
     Pod,
     /// A user namespace that an engine made and no process is in, or a namespace that belongs to
-    /// it.
+    /// it; or an IPC or UTS namespace that an engine made and no process is in.
     Fresh,
     /// One of a box that this container has no part in; the reason, as a clause.
     Stranger(String),
