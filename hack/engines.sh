@@ -10,12 +10,14 @@
 #           own, nothing left, no slower in the end (5 minutes)
 # newer     the tests of Podman and containerd again, with Podman of Debian 13 and containerd 2 of
 #           unstable, in a root of their own (5 minutes; the root, 500 MB, is made once, as above)
+# crio      tests of CRI-O, which Debian does not have, in the same root (2 minutes); they need
+#           CASEMATE_TEST_CRIO: a directory with `crio` and `pinns`
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=hack/need.sh
 . hack/need.sh
 
-readonly PARTS='software scale newer'
+readonly PARTS='software scale newer crio'
 
 need_root
 need_packages gcc libc6-dev libseccomp-dev ca-certificates busybox-static debootstrap podman conmon \
@@ -41,7 +43,8 @@ newer_root() {
 		install=(chroot "$ROOT" apt-get -qq -y -o APT::Sandbox::User=root
 			-o Acquire::Check-Valid-Until=false --no-install-recommends)
 		"${install[@]}" install podman conmon netavark aardvark-dns catatonit fuse-overlayfs curl \
-			iproute2 iptables nftables busybox-static containernetworking-plugins buildah crun
+			iproute2 iptables nftables busybox-static containernetworking-plugins buildah crun \
+			libseccomp2 libsqlite3-0
 		echo "deb $MIRROR sid main" >"$ROOT/etc/apt/sources.list"
 		"${install[@]}" update && "${install[@]}" install containerd'
 	mv "$root.new" "$root"
@@ -50,11 +53,14 @@ newer_root() {
 # The tests of a part.
 run() {
 	local part=$1 filters=("engines::$1::")
-	if [ "$part" = newer ]; then
+	case $part in
+	newer | crio)
 		newer_root "$PWD/target/test-cache/debian-newer"
 		export CASEMATE_TEST_ROOT=$PWD/target/test-cache/debian-newer
+		;;
+	esac
+	[ "$part" != newer ] ||
 		filters=(engines::podman:: engines::containerd:: engines::attacks::)
-	fi
 	cargo test --locked --test integration -- --ignored --nocapture --test-threads 1 "${filters[@]}"
 }
 

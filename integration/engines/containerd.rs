@@ -9,11 +9,9 @@ mod pods;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use super::cri::{self, Ended, Fields, Message, Refused};
+pub(super) use super::cri::IMAGE;
+use super::cri::{Message, Service, Terminal};
 use super::support::{Called, Groups, Place, busybox_oci_archive, call, eventually, has};
-
-/// The image that all is made of, also the sandboxes.
-pub(super) const IMAGE: &str = "localhost/busybox:1";
 
 /// A bridge with addresses of the place's own, as a network plug-in of a cluster gives it.
 const NETWORK: &str = r#"{"cniVersion": "0.4.0", "name": "pods", "plugins": [
@@ -51,17 +49,9 @@ impl Containerd {
         Some(containerd)
     }
 
-    pub(super) fn place(&self) -> &Place {
-        &self.place
-    }
-
     /// Whether this is containerd 2.
     pub(super) fn is_second(&self) -> bool {
         is_second(&self.place)
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.place.dir().join("containerd.sock")
     }
 
     /// Starts the daemon, and waits until it answers.
@@ -99,64 +89,22 @@ impl Containerd {
     pub(super) fn ctr(&self, args: &[&str]) -> Called {
         call(&mut self.ctr_command(args))
     }
-
-    /// A call of the CRI.
-    pub(super) fn ask(&self, method: &str, message: &Message) -> Result<Fields, Refused> {
-        cri::ask(&self.place, &self.socket(), method, message)
-    }
-
-    /// A call that must work.
-    #[track_caller]
-    pub(super) fn must(&self, method: &str, message: &Message) -> Fields {
-        self.ask(method, message).unwrap_or_else(|why| panic!("{method}: {why}"))
-    }
-
-    /// A command in a container, waited for: as probes are made. Output, errors, exit status.
-    #[track_caller]
-    pub(super) fn exec(&self, id: &str, command: &[&str]) -> (String, String, u64) {
-        let message = Message::new().text(1, id).texts(2, command).number(3, 20);
-        let said = self.must("ExecSync", &message);
-        (said.text(1), said.text(2), said.number(3))
-    }
-
-    /// A command in a container, streamed: as `kubectl exec` does it.
-    #[track_caller]
-    pub(super) fn exec_stream(
-        &self,
-        id: &str,
-        command: &[&str],
-        tty: Terminal,
-        input: &str,
-    ) -> Ended {
-        let message = Message::new()
-            .text(1, id)
-            .texts(2, command)
-            .number(3, u64::from(tty == Terminal::Yes))
-            .number(4, u64::from(!input.is_empty()))
-            .number(5, 1)
-            .number(6, u64::from(tty == Terminal::No));
-        let url = self.must("Exec", &message).text(1);
-        let size = (tty == Terminal::Yes).then_some((33, 111));
-        cri::stream_exec(&self.place, &url, input, size)
-    }
 }
 
-/// Whether a stream is of a terminal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Terminal {
-    Yes,
-    No,
+impl Service for Containerd {
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.place.dir().join("containerd.sock")
+    }
 }
 
 impl Drop for Containerd {
     fn drop(&mut self) {
         if self.daemon.is_some() {
-            let all = self.ask("ListPodSandbox", &Message::new()).unwrap_or_default();
-            for sandbox in all.messages(1) {
-                let id = Message::new().text(1, &sandbox.text(1));
-                let _ = self.ask("StopPodSandbox", &id);
-                let _ = self.ask("RemovePodSandbox", &id);
-            }
+            self.end_all();
             let tasks = self.ctr(&["tasks", "ls", "-q"]).stdout;
             for id in tasks.lines() {
                 let _ = self.ctr(&["tasks", "rm", "-f", id]);

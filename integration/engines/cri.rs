@@ -5,26 +5,97 @@
 //! those of api.proto, runtime.v1.
 
 mod message;
+mod pod;
 mod stream;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(crate) use message::{Fields, Message};
-pub(crate) use stream::{Ended, exec as stream_exec};
+pub(crate) use pod::{IMAGE, Pod};
+pub(crate) use stream::Ended;
+use stream::exec as stream_exec;
 
 use super::support::{Called, Place, call};
 
 /// What came of a call that the engine refused: its own words, which kubelet shows as an event.
 pub(crate) type Refused = String;
 
+/// An engine that serves the interface.
+pub(crate) trait Service {
+    /// Where it runs.
+    fn place(&self) -> &Place;
+
+    /// Where it listens.
+    fn socket(&self) -> PathBuf;
+
+    /// A call.
+    fn ask(&self, method: &str, message: &Message) -> Result<Fields, Refused> {
+        ask(self.place(), &self.socket(), method, message)
+    }
+
+    /// A call that must work.
+    #[track_caller]
+    fn must(&self, method: &str, message: &Message) -> Fields {
+        self.ask(method, message).unwrap_or_else(|why| panic!("{method}: {why}"))
+    }
+
+    /// A command in a container, waited for: as probes are made. Output, errors, exit status.
+    #[track_caller]
+    fn exec(&self, id: &str, command: &[&str]) -> (String, String, u64) {
+        let message = Message::new().text(1, id).texts(2, command).number(3, 20);
+        let said = self.must("ExecSync", &message);
+        (said.text(1), said.text(2), said.number(3))
+    }
+
+    /// A command in a container, streamed: as `kubectl exec` does it.
+    #[track_caller]
+    fn exec_stream(&self, id: &str, command: &[&str], tty: Terminal, input: &str) -> Ended {
+        let message = Message::new()
+            .text(1, id)
+            .texts(2, command)
+            .number(3, u64::from(tty == Terminal::Yes))
+            .number(4, u64::from(!input.is_empty()))
+            .number(5, 1)
+            .number(6, u64::from(tty == Terminal::No));
+        let url = self.must("Exec", &message).text(1);
+        let size = (tty == Terminal::Yes).then_some((33, 111));
+        stream_exec(self.place(), &url, input, size)
+    }
+
+    /// The state of a container: 0 created, 1 running, 2 exited; and its exit status.
+    fn state(&self, id: &str) -> (u64, u64) {
+        let said = self.must("ContainerStatus", &Message::new().text(1, id)).message(1);
+        (said.number(3), said.number(7))
+    }
+
+    /// Stops and removes a sandbox.
+    fn end_sandbox(&self, id: &str) {
+        for method in ["StopPodSandbox", "RemovePodSandbox"] {
+            self.must(method, &Message::new().text(1, id));
+        }
+    }
+
+    /// Stops and removes what there is.
+    fn end_all(&self) {
+        let all = self.ask("ListPodSandbox", &Message::new()).unwrap_or_default();
+        for sandbox in all.messages(1) {
+            let id = Message::new().text(1, &sandbox.text(1));
+            let _ = self.ask("StopPodSandbox", &id);
+            let _ = self.ask("RemovePodSandbox", &id);
+        }
+    }
+}
+
+/// Whether a stream is of a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Terminal {
+    Yes,
+    No,
+}
+
 /// Calls a method of the service with a message.
-pub(crate) fn ask(
-    place: &Place,
-    socket: &Path,
-    method: &str,
-    message: &Message,
-) -> Result<Fields, Refused> {
+fn ask(place: &Place, socket: &Path, method: &str, message: &Message) -> Result<Fields, Refused> {
     let dir = tempfile::tempdir_in(place.dir()).unwrap();
     let path = |name| dir.path().join(name);
     let bytes = message.bytes();

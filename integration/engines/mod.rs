@@ -8,6 +8,7 @@ mod attacks;
 mod builders;
 mod containerd;
 mod cri;
+mod crio;
 mod docker;
 mod leaks;
 mod podman;

@@ -8,6 +8,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use super::containerd::{Containerd, IMAGE};
+use super::cri::Service;
 use super::support::{assert_boxed, eventually};
 
 const BINARY: &str = "/usr/local/bin/casemate";

@@ -1,6 +1,7 @@
 //! `ctr`, with casemate for one container.
 
 use super::{Containerd, IMAGE};
+use crate::engines::cri::Service;
 use crate::engines::support::{Called, eventually};
 
 const BINARY: &str = "/usr/local/bin/casemate";

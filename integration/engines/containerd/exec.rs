@@ -1,7 +1,8 @@
 //! Exec and probes through the CRI: awaited, streamed, with a terminal and without.
 
-use super::pods::{Pod, pid};
+use super::pods::pid;
 use super::{Containerd, Terminal};
+use crate::engines::cri::{Pod, Service};
 
 #[test]
 #[ignore = "drives a real engine"]

@@ -2,15 +2,10 @@
 
 use std::fs;
 
-use super::pods::{Pod, pid};
+use super::pods::pid;
 use super::{Containerd, Message};
+use crate::engines::cri::{Pod, Service};
 use crate::engines::support::eventually;
-
-/// The state of a container: 0 created, 1 running, 2 exited; and its exit status.
-fn state(containerd: &Containerd, id: &str) -> (u64, u64) {
-    let said = containerd.must("ContainerStatus", &Message::new().text(1, id)).message(1);
-    (said.number(3), said.number(7))
-}
 
 #[test]
 #[ignore = "drives a real engine"]
@@ -36,12 +31,12 @@ fn a_container_logs_serves_on_the_pods_address_and_stops() {
     let other = pod.start(&containerd, &sandbox, "other", "wget -qO- 127.0.0.1; sleep 600");
     let log = containerd.place().dir().join("logs/other.log");
     eventually("the page", || fs::read_to_string(&log).unwrap_or_default().contains("F page"));
-    assert_eq!(state(&containerd, &web).0, 1);
+    assert_eq!(containerd.state(&web).0, 1);
     containerd.must("StopContainer", &Message::new().text(1, &web).number(2, 10));
-    assert_eq!(state(&containerd, &web), (2, 5));
+    assert_eq!(containerd.state(&web), (2, 5));
     containerd.must("RemoveContainer", &Message::new().text(1, &web));
     containerd.must("StopContainer", &Message::new().text(1, &other).number(2, 0));
-    assert_eq!(state(&containerd, &other), (2, 137));
+    assert_eq!(containerd.state(&other), (2, 137));
 }
 
 #[test]
@@ -59,14 +54,14 @@ fn a_crash_of_containerd_and_its_restart_lose_nothing() {
     containerd.start();
 
     assert_eq!(pid(&containerd, &kept), before);
-    assert_eq!(state(&containerd, &kept).0, 1);
+    assert_eq!(containerd.state(&kept).0, 1);
     let late = pod.start(&containerd, &sandbox, "late", "sleep 600");
     assert_eq!(
         super::pods::namespace(pid(&containerd, &late), "user"),
         super::pods::namespace(before, "user")
     );
     containerd.must("StopContainer", &Message::new().text(1, &kept).number(2, 0));
-    assert_eq!(state(&containerd, &kept), (2, 137));
+    assert_eq!(containerd.state(&kept), (2, 137));
     for method in ["StopPodSandbox", "RemovePodSandbox"] {
         containerd.must(method, &Message::new().text(1, &sandbox));
     }
