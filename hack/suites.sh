@@ -83,7 +83,7 @@ bats_suite() {
 
 # What is selected of contest: a group, or GROUP::TEST.
 contest_part() {
-	RUNTIME_KIND=runc timeout "$1" ./contest run --runtime "$runtime" \
+	RUNTIME_KIND=${RUNTIME_KIND:-runc} timeout "$1" ./contest run --runtime "$runtime" \
 		--runtimetest ./runtimetest -t "$2" 2>&1 </dev/null
 }
 
@@ -100,7 +100,7 @@ contest_tests() {
 contest_suite() {
 	local group groups name
 	cd "$suite_dir"
-	groups=${*:-$(RUNTIME_KIND=runc ./contest list)}
+	groups=${*:-$(RUNTIME_KIND=${RUNTIME_KIND:-runc} ./contest list)}
 	for group in $groups; do
 		contest_part 120 "$group" >"$results/$group.log" && continue
 		mv "$results/$group.log" "$results/$group.early"

@@ -83,6 +83,7 @@ fn an_empty_root_is_an_empty_list_and_none_is_a_mistake() {
 }
 
 // rows: spec
+// rows: spec.--rootless
 #[test]
 fn spec_writes_a_config_and_overwrites_none() {
     let runtime = runtime();

@@ -167,6 +167,35 @@ fn without_selinux_labels_are_refused() {
     }
 }
 
+// rows: exec.--process-label
+#[test]
+fn without_selinux_no_label_is_given_to_what_enters() {
+    if has_selinux() {
+        println!("skipped, because SELinux is enabled here");
+        return;
+    }
+    let label = "system_u:system_r:container_t:s0:c1,c2";
+    let bundle = || {
+        let bundle = Bundle::new().mount("/data", "tmpfs", "tmpfs", &["mode=1777"]);
+        bundle.args(["/bin/sleep", "60"])
+    };
+    let call = |runtime: &Runtime, bundle: &Bundle| {
+        let call = ["exec", "--process-label", label, bundle.id(), "touch", "/data/ran"];
+        runtime.call(call)
+    };
+    let (runtime, as_written) = (Runtime::audit(), bundle());
+    runtime.started(&as_written);
+    let said = call(&runtime, &as_written).failed(255);
+    assert!(said.contains("SELinux is not enabled on this host"), "{said}");
+    let ran = runtime.call(["exec", as_written.id(), "ls", "/data"]).ok();
+    assert_eq!(ran, "", "it ran without its label");
+
+    // Where anything is held back it has the label of init: none.
+    let (runtime, hardened) = (Runtime::new(), bundle());
+    runtime.started(&hardened);
+    call(&runtime, &hardened).ok();
+}
+
 // rows: process.selinuxLabel, linux.mountLabel
 #[test]
 fn labels_reach_the_program_its_keys_and_its_mounts() {

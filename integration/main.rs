@@ -39,6 +39,8 @@ mod hooks;
 #[cfg(test)]
 mod hostile_bundle;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod kill;
 #[cfg(test)]
 mod killed_groups;
@@ -62,6 +64,8 @@ mod netdevices;
 mod notification;
 #[cfg(test)]
 mod only_execve;
+#[cfg(test)]
+mod options;
 #[cfg(test)]
 mod overlay;
 #[cfg(test)]

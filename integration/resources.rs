@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Bundle, Runtime, has_controller, patience, v2_group};
+use crate::support::{
+    Bundle, Runtime, group_file, group_value, has_controller, patience, v2_group,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -79,6 +81,7 @@ fn a_limit_of_no_processes_lets_init_run_and_fork_nothing() {
     }
 }
 
+// rows: linux.resources.cpu
 #[test]
 fn who_has_more_shares_gets_more_of_one_processor() {
     if !has_controller("cpu") || !has_controller("cpuset") {
@@ -102,6 +105,7 @@ fn who_has_more_shares_gets_more_of_one_processor() {
     assert!(many > few * 3, "{many:?} against {few:?}");
 }
 
+// rows: linux.resources.cpu
 #[test]
 fn a_container_runs_on_the_processors_it_was_given() {
     if !has_controller("cpuset") {
@@ -115,6 +119,7 @@ fn a_container_runs_on_the_processors_it_was_given() {
     assert_eq!(runtime.run(&bundle).ok(), "1\nCpus_allowed_list:\t0\n");
 }
 
+// rows: linux.resources.unified
 #[test]
 fn files_of_cgroup_v2_are_set_by_name_or_refused_by_name() {
     let runtime = Runtime::new();
@@ -146,6 +151,49 @@ fn files_of_cgroup_v2_are_set_by_name_or_refused_by_name() {
     }
 }
 
+// rows: linux.resources.hugepageLimits
+#[test]
+fn huge_pages_above_the_limit_are_not_to_be_had() {
+    const PAGE: u64 = 2 << 20;
+    if !has_controller("hugetlb")
+        || !Path::new("/sys/kernel/mm/hugepages/hugepages-2048kB").exists()
+    {
+        return println!("skipped, because there are no huge pages of 2 MB");
+    }
+    let runtime = Runtime::new();
+    let bundle = Bundle::new()
+        .set("/linux/resources/hugepageLimits", json!([{"pageSize": "2MB", "limit": PAGE}]))
+        .args(["/bin/sleep", "60"]);
+    runtime.create(&bundle).ok();
+    let files = [
+        ("hugetlb", "hugetlb.2MB.rsvd.limit_in_bytes", "hugetlb.2MB.rsvd.max"),
+        ("hugetlb", "hugetlb.2MB.limit_in_bytes", "hugetlb.2MB.max"),
+    ];
+    let values = files.map(|file| group_value(&runtime, &bundle, file).unwrap());
+    assert!(values.contains(&PAGE.to_string()), "{values:?}");
+
+    let free = fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+    if free.unwrap().trim().parse::<u32>().unwrap() < 2 {
+        return println!("the limit was read back alone: this host has no two huge pages free");
+    }
+    // A process of the host that steps into the group gets one page, and no second.
+    let pid = runtime.state(&bundle)["pid"].as_i64().unwrap();
+    let file = group_file(pid, "hugetlb", "cgroup.procs", "cgroup.procs").unwrap();
+    let script = format!(
+        "import mmap, os\n\
+         open('{}', 'w').write(str(os.getpid()))\n\
+         kept = []\n\
+         for i in range(2):\n    \
+             m = mmap.mmap(-1, {PAGE}, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40000)\n    \
+             m[0] = 1\n    kept.append(m)\n    print('page', flush=True)",
+        file.display()
+    );
+    let out = std::process::Command::new("python3").args(["-c", &script]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "page\n", "{out:?}");
+    assert!(!out.status.success(), "{out:?}");
+}
+
+// rows: linux.resources.network, linux.resources.rdma
 #[test]
 fn a_limit_that_no_hierarchy_can_hold_is_refused_before_anything_exists() {
     let runtime = Runtime::new();

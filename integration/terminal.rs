@@ -21,6 +21,7 @@ fn terminal_bundle(line: &str) -> Bundle {
         .shell(line)
 }
 
+// rows: create.--console-socket
 #[test]
 fn the_engine_gets_the_master_and_the_program_its_terminal() {
     let runtime = Runtime::new();
@@ -66,6 +67,7 @@ fn who_detaches_needs_a_socket_and_a_socket_needs_a_terminal_and_to_detach() {
     }
 }
 
+// rows: run.--detach
 #[test]
 fn a_detached_run_hands_its_terminal_over_too() {
     let runtime = Runtime::new();

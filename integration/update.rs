@@ -42,6 +42,7 @@ fn recorded(bundle: &Bundle, event: &str) -> Option<Value> {
     events.find(|found| found["event"] == event)
 }
 
+// rows: update
 #[test]
 fn a_raised_limit_lets_through_what_was_killed_before() {
     if !has_controller("memory") {
@@ -83,6 +84,7 @@ fn a_raised_limit_lets_through_what_was_killed_before() {
     assert_eq!(attempt("again"), "137");
 }
 
+// rows: update.--resources
 #[test]
 fn limits_come_by_standard_input_too_and_the_change_is_recorded() {
     if !has_controller("memory") || !has_controller("pids") {

@@ -129,6 +129,7 @@ fn mounts(pid: i64) -> Vec<String> {
     lines
 }
 
+// rows: checkpoint, restore
 #[test]
 fn what_is_made_again_is_what_it_was_and_goes_on_where_it_stood() {
     let Some(runtime) = writing_runtime() else { return };

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{checkpoint, counting, images, restore, start};
 use crate::support::{Bundle, Runtime, Snapshot};
 
+// rows: checkpoint
 #[test]
 fn help_fails_where_there_is_no_criu_and_says_what_to_install() {
     let runtime = Runtime::under("level = \"audit\"\n[checkpoint]\ncriu = \"/nowhere/criu\"\n");
@@ -65,6 +66,7 @@ fn a_parent_that_cannot_be_reached_from_the_images_is_named() {
     assert_eq!(std::fs::read_dir(images(&bundle)).unwrap().count(), 0);
 }
 
+// rows: restore
 #[test]
 fn a_hardened_container_is_not_made_from_files_either() {
     let runtime = Runtime::new();

@@ -8,7 +8,7 @@ mod runtime;
 mod snapshot;
 
 pub(crate) use bundle::Bundle;
-pub(crate) use groups::{group_value, has_controller, v2_group};
+pub(crate) use groups::{group_file, group_value, has_controller, v2_group};
 pub(crate) use roots::{Overlay, busybox_root, debian_root, services_root, software_root};
 pub(crate) use runtime::{Ran, Runtime};
 pub(crate) use snapshot::Snapshot;

@@ -33,6 +33,8 @@ mod spec;
 mod start;
 mod state;
 #[cfg(test)]
+mod sweep;
+#[cfg(test)]
 mod tests;
 mod try_out;
 mod update;
