@@ -8,8 +8,9 @@
 #           mirror that apt uses, in target/test-cache)
 # scale     200 containers of containerd's alive at once, and 1,000 one after another: ids of their
 #           own, nothing left, no slower in the end (5 minutes)
-# newer     the tests of Podman and containerd again, with Podman of Debian 13 and containerd 2 of
-#           unstable, in a root of their own (5 minutes; the root, 500 MB, is made once, as above)
+# newer     the tests of Podman, containerd and Docker again, with Podman of Debian 13, and containerd
+#           2 and Docker 28 of unstable, in a root of their own (8 minutes; the root, 1 GB, is made
+#           once, as above)
 # crio      tests of CRI-O, which Debian does not have, in the same root (2 minutes); they need
 #           CASEMATE_TEST_CRIO: a directory with `crio` and `pinns`
 set -euo pipefail
@@ -21,7 +22,7 @@ readonly PARTS='software scale newer crio'
 
 need_root
 need_packages gcc libc6-dev libseccomp-dev ca-certificates busybox-static debootstrap podman conmon \
-	netavark aardvark-dns catatonit containerd containernetworking-plugins curl fuse-overlayfs \
+	netavark aardvark-dns catatonit containerd docker.io containernetworking-plugins curl fuse-overlayfs \
 	iproute2 iptables
 need_rust
 
@@ -30,10 +31,10 @@ export CASEMATE_TEST_ALIVE=${CASEMATE_TEST_ALIVE:-200} CASEMATE_TEST_CYCLES=${CA
 # Makes the root that has newer engines. Snapshots of unstable are often past their date.
 newer_root() {
 	local root=$1 mirror
-	[ ! -e "$root" ] || return 0
+	[ ! -x "$root/usr/bin/docker" ] || return 0
 	mirror=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' |
 		sed -n 's/^Debian //p' | grep -v security | head -n 1)
-	rm -rf "$root.new" && mkdir -p "$(dirname "$root")"
+	rm -rf "$root" "$root.new" && mkdir -p "$(dirname "$root")"
 	debootstrap --variant=minbase trixie "$root.new" "$mirror" >/dev/null
 	ROOT=$root.new MIRROR=$mirror unshare --mount --propagation private bash -euc '
 		mount --bind /dev "$ROOT/dev" && mount -t proc proc "$ROOT/proc"
@@ -46,7 +47,7 @@ newer_root() {
 			iproute2 iptables nftables busybox-static containernetworking-plugins buildah crun \
 			libseccomp2 libsqlite3-0
 		echo "deb $MIRROR sid main" >"$ROOT/etc/apt/sources.list"
-		"${install[@]}" update && "${install[@]}" install containerd'
+		"${install[@]}" update && "${install[@]}" install containerd docker.io docker-cli procps bsdutils'
 	mv "$root.new" "$root"
 }
 
@@ -60,7 +61,7 @@ run() {
 		;;
 	esac
 	[ "$part" != newer ] ||
-		filters=(engines::podman:: engines::containerd:: engines::attacks::)
+		filters=(engines::podman:: engines::containerd:: engines::docker:: engines::attacks::)
 	cargo test --locked --test integration -- --ignored --nocapture --test-threads 1 "${filters[@]}"
 }
 

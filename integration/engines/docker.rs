@@ -31,12 +31,17 @@ pub(super) struct Docker {
 impl Docker {
     /// Starts one; `None` where there is no Docker.
     pub(super) fn new(options: &[&'static str]) -> Option<Self> {
+        Self::with(Groups::AsIs, options)
+    }
+
+    /// Starts one that sees these control groups.
+    pub(super) fn with(groups: Groups, options: &[&'static str]) -> Option<Self> {
         if !has("dockerd") {
             return None;
         }
         let profile = Place::profile("docker-daemon.json");
         let setup = format!("cat > $D/daemon.json <<'E'\n{profile}E\n{SETUP}");
-        let place = Place::new(Groups::AsIs, &setup);
+        let place = Place::new(groups, &setup);
         let mut docker = Self { place, options: options.to_vec(), daemon: None };
         docker.start();
         let archive = busybox_archive(docker.place.dir());
@@ -55,7 +60,11 @@ impl Docker {
         command.arg("--data-root").arg(dir.join("data")).arg("--exec-root").arg(dir.join("exec"));
         command.arg("--pidfile").arg(dir.join("pid"));
         command.arg("-H").arg(format!("unix://{}/docker.sock", dir.display()));
-        command.args(["--storage-driver", "overlay2", "--oom-score-adjust", "0"]);
+        command.args(["--storage-driver", "overlay2"]);
+        if self.is_20() {
+            // This machine may not lower it.
+            command.args(["--oom-score-adjust", "0"]);
+        }
         command.args(["--exec-opt", "native.cgroupdriver=cgroupfs"]).args(&self.options);
         command.arg("--cgroup-parent").arg(format!("/{}", self.place.tag()));
         let log = std::fs::File::options()
@@ -67,6 +76,11 @@ impl Docker {
         // Its containerd is in its group, so that both can be ended at once.
         self.daemon = Some(command.process_group(0).spawn().unwrap());
         eventually("Docker's answer", || self.call(&["version"]).status == Some(0));
+    }
+
+    /// Whether this is Docker 20, of Debian 12, and not 28.
+    pub(super) fn is_20(&self) -> bool {
+        self.place.shell("dockerd --version").ok().contains("version 20.")
     }
 
     /// Kills the daemon, as a crash would.
@@ -133,6 +147,8 @@ impl Drop for Docker {
             let _ = daemon.wait();
         }
         // Docker leaves the parent of its groups.
-        let _ = self.place.shell(&format!("rmdir /sys/fs/cgroup/*/{}", self.place.tag()));
+        let _ = self
+            .place
+            .shell(&format!("rmdir /sys/fs/cgroup/{0} /sys/fs/cgroup/*/{0}", self.place.tag()));
     }
 }

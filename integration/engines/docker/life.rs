@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{Docker, IMAGE};
-use crate::engines::support::{assert_boxed, call, eventually};
+use crate::engines::support::{Groups, assert_boxed, call, eventually};
 
 #[test]
 #[ignore = "drives a real engine"]
@@ -90,8 +90,24 @@ fn exec_enters_the_same_box() {
     exec(&["-d"], "echo there > /tmp/x").ok();
     eventually("what it wrote", || exec(&[], "cat /tmp/x").stdout == "there\n");
     let missing = docker.call(&["exec", "web", "nosuch"]);
-    assert_eq!(missing.status, Some(126), "{missing:?}");
+    let status = if docker.is_20() { 126 } else { 127 };
+    assert_eq!(missing.status, Some(status), "{missing:?}");
     assert!(missing.stdout.contains("executable file not found in $PATH"), "{missing:?}");
+}
+
+#[test]
+#[ignore = "drives a real engine"]
+fn with_cgroup_v2_alone_it_lives_is_entered_and_ends() {
+    let Some(docker) = Docker::with(Groups::V2, &[]) else { return };
+    docker.begin("web", &[], "trap 'exit 5' TERM; while :; do sleep 0.1; done");
+
+    assert_boxed(docker.pid("web"));
+    let said = docker.call(&["exec", "web", "cat", "/proc/self/cgroup"]).ok();
+    assert!(said.ends_with("0::/"), "{said}");
+    docker.call(&["pause", "web"]).ok();
+    docker.call(&["unpause", "web"]).ok();
+    docker.call(&["stop", "--time", "10", "web"]).ok();
+    assert_eq!(docker.inspect("web", "State.ExitCode"), "5");
 }
 
 #[test]
