@@ -23,6 +23,30 @@ fn this_host_is_ready_and_the_document_says_why() {
 }
 
 #[test]
+fn the_runtime_class_names_the_runtime_of_every_engine() {
+    let profile = |name: &str| {
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/engines");
+        fs::read_to_string(dir.join(name)).unwrap()
+    };
+
+    assert!(profile("runtimeclass.yaml").lines().any(|line| line == "handler: casemate"));
+    assert!(profile("pod.yaml").contains("\n  runtimeClassName: casemate\n"));
+    for (name, table) in [
+        (
+            "containerd-v2.toml",
+            "[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.casemate]",
+        ),
+        (
+            "containerd-v3.toml",
+            "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.casemate]",
+        ),
+        ("crio.conf", "[crio.runtime.runtimes.casemate]"),
+    ] {
+        assert!(profile(name).contains(table), "{name}");
+    }
+}
+
+#[test]
 fn a_policy_that_does_not_hold_is_told_with_a_remedy_and_a_status() {
     let dir = tempfile::Builder::new().prefix(&unique_tag()).tempdir().unwrap();
     let file = dir.path().join("policy.toml");

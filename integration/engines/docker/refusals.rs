@@ -19,6 +19,17 @@ fn a_refusal_reaches_the_user_whole() {
 
 #[test]
 #[ignore = "drives a real engine"]
+fn the_doctor_finds_the_file() {
+    let Some(docker) = Docker::new(&[]) else { return };
+
+    let said = docker.place().shell("casemate doctor").stdout;
+
+    let line = "docker      well  `docker run --runtime casemate` runs /usr/local/bin/casemate";
+    assert!(said.lines().any(|there| there == line), "{said}");
+}
+
+#[test]
+#[ignore = "drives a real engine"]
 fn mistakes_are_told_in_casemates_words_and_leave_nothing() {
     let Some(docker) = Docker::new(&[]) else { return };
 

@@ -126,6 +126,17 @@ fn limits_hold() {
     let options = ["--memory", "32m", "--memory-swap", "32m"];
     let ran = podman.run(&options, "dd if=/dev/zero of=/dev/null bs=100M count=1");
     assert_eq!(ran.status, Some(137), "{ran:?}");
+    podman.start("seen", &["--memory", "64m"], "head -c 9000000 /dev/zero > /tmp/x; sleep 600");
+    let format = "{{.Name}} {{.PIDs}} {{.MemUsage}}";
+    eventually("what it uses", || {
+        let seen = podman.call(&["stats", "--no-stream", "--format", format, "seen"]).ok();
+        let words: Vec<_> = seen.split_whitespace().collect();
+        let used = words[2].strip_suffix("MB").and_then(|used| used.parse::<f64>().ok());
+        words[0] == "seen"
+            && matches!(words[1], "1" | "2")
+            && used.is_some_and(|used| used > 9.0)
+            && words[4] == "67.11MB"
+    });
     let line = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 3 & done 2>&1; echo end";
     let ran = podman.run(&["--pids-limit", "8"], line);
     assert!(ran.stdout.contains("can't fork") || ran.status != Some(0), "{ran:?}");

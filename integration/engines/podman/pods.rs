@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use super::Podman;
-use crate::engines::support::{assert_boxed, eventually};
+use crate::engines::support::{Place, assert_boxed, eventually};
 
 fn namespace(pid: i32, link: &str) -> u64 {
     fs::metadata(format!("/proc/{pid}/ns/{link}")).unwrap().ino()
@@ -63,6 +63,30 @@ fn a_container_joins_another_where_the_user_says_so() {
     podman.start("alone", &["--network", "none"], "sleep 600");
     let said = ids(podman.run(&["--network", "container:alone"], identity).ok());
     assert_eq!(said[0], namespace(podman.pid("alone"), "user"));
+}
+
+#[test]
+#[ignore = "drives a real engine"]
+fn the_pod_of_our_own_profile_is_played() {
+    let Some(podman) = Podman::new() else { return };
+    let image = "docker.io/nginxinc/nginx-unprivileged:stable";
+    podman.call(&["tag", "localhost/busybox:1", image]).ok();
+    let file = podman.place().dir().join("pod.yaml");
+    // The image is another, so it is told what to run.
+    let command = "      command: [sh, -c, 'id -u; touch /tmp/x && echo page > /tmp/index.html; \
+                   httpd -f -p 8080 -h /tmp']\n";
+    let profile = Place::profile("pod.yaml");
+    let (begin, end) = profile.split_once("      ports:\n").unwrap();
+    fs::write(&file, format!("{begin}{command}      ports:\n{end}")).unwrap();
+    let file = file.to_str().unwrap();
+
+    podman.call(&["play", "kube", file]).ok();
+
+    eventually("its user", || podman.call(&["logs", "web-web"]).stdout == "101\n");
+    assert_boxed(podman.pid("web-web"));
+    let get = "wget -qO- http://127.0.0.1:8080/";
+    eventually("the page", || podman.run(&["--pod", "web"], get).stdout == "page\n");
+    podman.call(&["play", "kube", "--down", file]).ok();
 }
 
 const KUBE: &str = "\

@@ -20,6 +20,17 @@ fn a_refusal_reaches_the_user_whole() {
 
 #[test]
 #[ignore = "drives a real engine"]
+fn the_doctor_finds_the_drop_in() {
+    let Some(podman) = Podman::new() else { return };
+
+    let said = podman.place().shell("casemate doctor").stdout;
+
+    let line = "podman      well  `podman --runtime casemate` runs /usr/local/bin/casemate";
+    assert!(said.lines().any(|there| there == line), "{said}");
+}
+
+#[test]
+#[ignore = "drives a real engine"]
 fn a_missing_program_gets_the_status_that_scripts_ask_for() {
     let Some(podman) = Podman::new() else { return };
 
