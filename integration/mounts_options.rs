@@ -192,6 +192,39 @@ fn access_times_are_one_mode_of_three() {
     }
 }
 
+#[test]
+fn a_bind_keeps_the_access_times_of_its_source_where_no_mode_is_asked_for() {
+    let tree = Tree::new();
+    rustix::mount::mount_remount(
+        tree.path(),
+        rustix::mount::MountFlags::BIND | rustix::mount::MountFlags::NOATIME,
+        "",
+    )
+    .unwrap();
+    for runtime in [Runtime::audit(), Runtime::new()] {
+        for (word, kept) in [("atime", true), ("norelatime", true), ("relatime", false)] {
+            let (seen, _) = of_bind(&runtime, &tree, &["rbind", word]);
+            assert_eq!(seen.has("noatime"), kept, "{word}: {:?}", seen.attributes);
+        }
+    }
+}
+
+#[test]
+fn flags_of_the_source_are_given_up_by_name_alone_unless_the_bundle_runs_as_written() {
+    let tree = Tree::new();
+    let flags = rustix::mount::MountFlags::RDONLY | rustix::mount::MountFlags::NOEXEC;
+    let bind = rustix::mount::MountFlags::BIND;
+    rustix::mount::mount_remount(tree.path(), bind | flags, "").unwrap();
+    for (runtime, kept) in [(Runtime::audit(), false), (Runtime::new(), true)] {
+        let (none, _) = of_bind(&runtime, &tree, &["rbind"]);
+        assert!(none.has("ro") && none.has("noexec"), "{:?}", none.attributes);
+        let (other, _) = of_bind(&runtime, &tree, &["rbind", "dev"]);
+        assert_eq!((other.has("ro"), other.has("noexec")), (kept, kept), "{:?}", other.attributes);
+        let (named, _) = of_bind(&runtime, &tree, &["rbind", "rw", "exec"]);
+        assert!(!named.has("ro") && !named.has("noexec"), "{:?}", named.attributes);
+    }
+}
+
 // rows: mounts.options.sync, mounts.options.async, mounts.options.dirsync
 // rows: mounts.options.lazytime, mounts.options.nolazytime, mounts.options.mand
 // rows: mounts.options.nomand

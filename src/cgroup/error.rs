@@ -118,7 +118,7 @@ pub enum CgroupError {
     },
 
     /// A group below a container's own that cannot be entered.
-    #[error("enter cgroup {group} below the container's own: {why}")]
+    #[error("adding pid to cgroup {group} below the container's own: {why}")]
     Below {
         /// The group, as it was asked for.
         group: String,

@@ -92,7 +92,12 @@ fn perform(cli: &Cli, guarded: sys::Result<()>) -> ExitCode {
         None => return usage(&misused("a subcommand is missing"), &log),
         Some(Command::Other(words)) => {
             let name = words.first().map(|name| name.to_string_lossy()).unwrap_or_default();
-            return usage(&misused(&format!("unrecognized subcommand '{name}'")), &log);
+            let message = if words.iter().any(|word| word == "-h" || word == "--help") {
+                format!("No help topic for '{name}': there is no such subcommand")
+            } else {
+                format!("unrecognized subcommand '{name}'")
+            };
+            return usage(&misused(&message), &log);
         }
         Some(command) => dispatch(command, &cli.options.global.context(), guarded),
     };

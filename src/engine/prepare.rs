@@ -132,6 +132,7 @@ impl<'plan> InitPlan<'plan> {
         let steps = steps.filter(|(_, action)| !super::fault::skips(action.name()));
         let steps: Vec<_> = steps.collect();
         let (filter, filter_flags) = filter(&steps);
+        tracing::debug!("seccomp filter flags: {filter_flags}");
         let hooks = inner_hooks(&steps);
         let labelled = steps.iter().any(|(_, action)| matches!(action, Action::Label { .. }));
         let homeless = steps.iter().any(|(_, action)| matches!(action, Action::FindHome { .. }));

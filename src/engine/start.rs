@@ -291,6 +291,7 @@ fn until_program(
         }
         let message = talk.hear().map_err(LaunchError::Conversation)?;
         if message == Message::Gone {
+            tracing::debug!("init: closing the pipe to signal completion: it is the program");
             return Ok(());
         }
         if let Some(error) = talk.failure(plan, message) {

@@ -1,10 +1,12 @@
 //! Looks at the boxes that other processes are in: their user namespaces and id maps.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, open, stat};
 
 use crate::plan::action::IdMapping;
+use crate::plan::text::HostPath;
+use crate::sys::placeholder::Placeholder;
 use crate::sys::{Errno, Result, errno};
 
 /// The inode number of the user namespace that process `pid` is in; `None` if that is our own,
@@ -33,6 +35,17 @@ pub fn open_user_namespace(pid: i32, inode: u64) -> Result<OwnedFd> {
 /// What reading `/proc` gave.
 pub fn maps_of(pid: i32) -> Result<(Vec<IdMapping>, Vec<IdMapping>)> {
     Ok((read_map(pid, "uid_map")?, read_map(pid, "gid_map")?))
+}
+
+/// The same of a user namespace that is known by a path alone. A process goes in for a moment.
+///
+/// # Errors
+/// What opening and joining it gave.
+pub fn maps_in(path: &HostPath) -> Result<(Vec<IdMapping>, Vec<IdMapping>)> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let namespace = open(path.as_c_str(), flags, Mode::empty()).map_err(errno)?;
+    let inside = Placeholder::start_in(namespace.as_fd())?;
+    maps_of(inside.pid())
 }
 
 fn read_map(pid: i32, name: &str) -> Result<Vec<IdMapping>> {

@@ -2,11 +2,64 @@
 
 use std::path::Path;
 
-use oci_spec::runtime::{LinuxIdMapping, Spec};
+use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder, Spec};
 
-use super::{Context, RANGES};
+use super::{Context, OpsError, RANGES, Result};
+use crate::host::boxes;
+use crate::plan::action::{IdMapping, Namespace};
+use crate::plan::facts::{FoundNamespace, KernelFacts};
+use crate::policy::Level;
 use crate::spec::id::ContainerId;
 use crate::store::ranges::Ranges;
+
+/// Writes into a bundle that joins a user namespace without saying how its ids are mapped what
+/// the namespace has: it is judged as if it stood there. One that others live in is looked at only
+/// where nothing is held back; it is the pod's, or refused, otherwise.
+pub(super) fn adopt(
+    doing: &str,
+    level: Level,
+    spec: &mut Spec,
+    facts: &KernelFacts,
+    notes: &mut Vec<String>,
+) -> Result<()> {
+    let Some(linux) = spec.linux_mut() else { return Ok(()) };
+    let given = [linux.uid_mappings(), linux.gid_mappings()];
+    if given.into_iter().flatten().any(|lines| !lines.is_empty()) {
+        return Ok(());
+    }
+    let user = facts.namespaces.iter().find(|found| found.kind == Namespace::User);
+    let Some(user) = user.filter(|user| match user.found {
+        FoundNamespace::Fresh => true,
+        FoundNamespace::Boxed { .. } | FoundNamespace::Stranger(_) => level == Level::Audit,
+        FoundNamespace::Host
+        | FoundNamespace::Foreign
+        | FoundNamespace::Pod
+        | FoundNamespace::Wrong(_) => false,
+    }) else {
+        return Ok(());
+    };
+    let maps = match user.process {
+        Some(process) => boxes::maps_of(process),
+        None => boxes::maps_in(&user.path),
+    };
+    let (uids, gids) = maps.map_err(|error| {
+        let what = format!("config.json /linux/namespaces: read how {} maps ids", user.path);
+        OpsError::failed(doing, format!("{what}: {error:?}"))
+    })?;
+    if uids.is_empty() || gids.is_empty() {
+        return Ok(());
+    }
+    linux.set_uid_mappings(Some(uids.iter().filter_map(line).collect()));
+    linux.set_gid_mappings(Some(gids.iter().filter_map(line).collect()));
+    let from = "are those of the user namespace that is joined";
+    notes.push(format!("/linux/uidMappings, /linux/gidMappings: {from}"));
+    Ok(())
+}
+
+fn line(found: &IdMapping) -> Option<LinuxIdMapping> {
+    let line = LinuxIdMappingBuilder::default().container_id(found.inside);
+    line.host_id(found.outside).size(found.size).build().ok()
+}
 
 /// The lines of the bundle's mappings that have ids of others: where each stands, and who has
 /// them, as a clause. Nothing is read for a bundle without mappings.

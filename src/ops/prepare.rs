@@ -84,6 +84,7 @@ pub(super) fn prepare(
     if let (Some(arguments), Some(process)) = (&otherwise.arguments, spec.process_mut()) {
         process.set_args(Some(arguments.clone()));
     }
+    given_ids::adopt(doing, policy.level, &mut spec, &facts, &mut notes)?;
     host.subject = subject(&policy, bundle.path(), id);
     host.systemd = driver == Driver::Systemd;
     host.taken = given_ids::taken(context, &spec, id);

@@ -1,12 +1,12 @@
 //! A process that does nothing: something to put where a process is asked for.
 #![expect(unsafe_code, reason = "clone3(2) returns twice")]
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::pipe::PipeFlags;
 
 use super::clone::{self, Cloned};
-use super::{Result, errno, fd, process};
+use super::{Errno, Result, errno, fd, flags, ns, process};
 
 /// Lives until it is dropped, or until this process ends, however it ends.
 #[derive(Debug)]
@@ -32,6 +32,36 @@ impl Placeholder {
         }
     }
 
+    /// Starts it in the user namespace `namespace`. Nobody in there may trace it: its memory is
+    /// this process's.
+    ///
+    /// # Errors
+    /// What clone3(2), pipe(2) and setns(2) say.
+    pub fn start_in(namespace: BorrowedFd<'_>) -> Result<Self> {
+        process::forbid_dumping()?;
+        let (theirs, ours) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(errno)?;
+        let (said, says) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(errno)?;
+        // SAFETY: this program has one thread, and the child only joins, writes a byte and goes
+        // into `wait`: it allocates nothing, takes no lock and never returns.
+        match unsafe { clone::process(0, None) }? {
+            Cloned::Parent { pid, process } => {
+                drop(says);
+                let started = Self { pid, process, _alive: ours };
+                let mut failure = [0; 1];
+                match rustix::io::read(&said, &mut failure).map_err(errno)? {
+                    0 => Err(Errno::ESRCH),
+                    _ if failure == [0] => Ok(started),
+                    _ => Err(Errno::from_raw(failure.map(i32::from)[0])),
+                }
+            }
+            Cloned::Child => {
+                let joined = ns::enter(namespace, flags::ns::USER);
+                let _ = rustix::io::write(&says, &[joined.err().map_or(0, number)]);
+                wait(&theirs)
+            }
+        }
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> i32 {
@@ -44,6 +74,11 @@ impl Drop for Placeholder {
         let _ = process::signal(self.process.as_fd(), libc::SIGKILL);
         let _ = process::wait_for(self.pid);
     }
+}
+
+#[expect(clippy::as_conversions, reason = "a field-less enum has no other way to its number")]
+fn number(error: Errno) -> u8 {
+    u8::try_from(error as i32).unwrap_or(u8::MAX)
 }
 
 /// The child: keeps nothing of the parent's open but the end of the pipe, and waits for its end.

@@ -74,6 +74,7 @@ impl Entered {
         attendant: &mut dyn Attendant,
     ) -> Result<(), LaunchError> {
         let process = self.process.as_fd();
+        tracing::debug!("setns_init: about to exec: {} goes on to its program", self.pid);
         // One that was killed before it listened to its first word says nothing either.
         let deaf = socket::went_unread(self.socket.as_fd());
         let waiting = Waiting { socket: self.socket.as_fd(), pid: self.pid, process };

@@ -82,7 +82,10 @@ impl<'plan> Supervisor<'plan> {
             Action::OpenInit => self.open_init(),
             Action::OpenGroup { below } => self.open_group(below),
             Action::SetAffinity { cpus } => {
-                tracing::debug!("affinity: 0x{:x}", cpus.mask().first().copied().unwrap_or(0));
+                tracing::debug!(
+                    "nsexec: affinity: 0x{:x}",
+                    cpus.mask().first().copied().unwrap_or(0)
+                );
                 Ok(process::set_affinity(cpus.mask())?)
             }
             Action::EnterInit { kinds } => self.enter(kinds),

@@ -39,7 +39,7 @@ pub(super) fn check(doing: &str, path: &HostPath) -> Result<(), OpsError> {
         Ok(_) => "is no socket".to_owned(),
         Err(error) => format!("{:?}", Errno::from_raw(error.raw_os_error())),
     };
-    let what = "config.json /linux/seccomp/listenerPath: the seccomp agent at";
+    let what = "config.json /linux/seccomp/listenerPath: failed to connect with seccomp agent at";
     Err(OpsError::failed(doing, format!("{what} {path}: {why}"))
         .fact("undone", "nothing was created")
         .hint("start the agent first"))

@@ -202,6 +202,7 @@ impl<'a> Builder<'a> {
             mapped: self.mapped,
             has_ids: self.ids.is_some(),
             hardened: self.hardened(),
+            unlocks: self.ids.is_none() && self.inputs.facts.initial_user_namespace,
             label: label.as_ref(),
             terminal: self.process.terminal() == Some(true),
             devices: &devices,

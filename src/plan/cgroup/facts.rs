@@ -75,7 +75,7 @@ fn missing(setting: &Setting, facts: &CgroupFacts) -> String {
     match (&setting.v2, &setting.v1) {
         (Some(v2), None) if facts.v1.contains_key(v2.controller.as_ref()) => {
             format!(
-                "`{}` needs controller `{}` in cgroup v2, here it is in v1",
+                "invalid configuration: `{}` needs controller `{}` in cgroup v2, here it is in v1",
                 v2.file, v2.controller
             )
         }

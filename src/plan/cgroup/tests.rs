@@ -335,7 +335,7 @@ fn what_the_host_cannot_enforce_is_an_error_if_the_bundle_asks() {
                  `memory` in cgroup v1"
             ),
             format!(
-                "/linux/resources/unified/pids.max: {no}: `pids.max` needs controller `pids` in \
+                "/linux/resources/unified/pids.max: {no}: invalid configuration: `pids.max` needs controller `pids` in \
                  cgroup v2, here it is in v1"
             ),
         ]

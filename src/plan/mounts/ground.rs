@@ -106,6 +106,7 @@ mod tests {
             mapped: false,
             has_ids: false,
             hardened: false,
+            unlocks: false,
             label: None,
             terminal: false,
             devices: &[],

@@ -44,6 +44,8 @@ pub(super) struct Setting<'a> {
     pub has_ids: bool,
     /// Whether the level holds anything back.
     pub hardened: bool,
+    /// Whether flags of the host's mounts can be taken back: where no user namespace is between.
+    pub unlocks: bool,
     /// The option that labels what is made for the container.
     pub label: Option<&'a FsOption>,
     /// Whether the program has a terminal.
@@ -105,7 +107,13 @@ fn attributes(
 ) -> MountAttributes {
     let bind = matches!(filesystem, Filesystem::Bind { .. });
     let old = bind || matches!(filesystem, Filesystem::Present { .. });
-    let (top, below) = (options.attributes, options.recursive);
+    let below = options.recursive;
+    let top = if bind && !setting.hardened {
+        as_mount(options.attributes, setting)
+    } else {
+        // What the host forbids on a mount is allowed again by name alone.
+        options.attributes
+    };
     // Under a level that holds back, what a bind brings along below it is held back, too.
     let deep = if bind && setting.hardened {
         top.set & (mount_attr::NOSUID | mount_attr::NODEV | mount_attr::RDONLY)
@@ -139,6 +147,19 @@ fn attributes(
             | Filesystem::Present { .. } => false,
         },
     }
+}
+
+/// The flags of a bind mount as runc has them, and mount(2): once one is said, none but those
+/// that are said. Inside a user namespace the kernel holds on to what the host forbids.
+fn as_mount(asked: Attributes, setting: Setting<'_>) -> Attributes {
+    const FREE: u64 = mount_attr::NOSYMFOLLOW;
+    const LOCKED: u64 =
+        mount_attr::RDONLY | mount_attr::NOSUID | mount_attr::NODEV | mount_attr::NOEXEC;
+    if asked.is_empty() {
+        return asked;
+    }
+    let cleared = if setting.unlocks { FREE | LOCKED } else { FREE };
+    Attributes { set: asked.set, clear: asked.clear | (cleared & !asked.set) }
 }
 
 /// What is left for the top alone when `below` goes to every mount of the tree.

@@ -154,8 +154,8 @@ fn join_user(case: &mut Case<'_>, index: usize, pod: Option<&PodView>) {
         (Some(Found::Fresh), _) => case.refuse(
             NO_FOREIGN_USER,
             at,
-            "joins a user namespace without saying how its ids are mapped",
-            "give uidMappings and gidMappings as they are in that namespace",
+            "joins a user namespace that maps no ids",
+            "map ids in that namespace before it is given to a container",
         ),
         (Some(Found::Stranger(why)), _) => case.refuse(NO_FOREIGN_USER, at, why, STRANGER_HINT),
         _ => case.refuse(

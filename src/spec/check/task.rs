@@ -66,7 +66,8 @@ fn memory_policy(report: &mut Report, linux: &Linux) {
     let Some(nodes) = policy.nodes() else { return };
     let at = Pointer::of("/linux/memoryPolicy/nodes");
     match Numbers::parse(nodes, MAX_NODE) {
-        Err(what) => report.say(at, what),
+        // As runc has it: whoever reads its messages knows these words.
+        Err(what) => report.say(at, format!("invalid memory policy node: {what}")),
         Ok(numbers) => {
             let count: u32 = numbers.mask().iter().map(|word| word.count_ones()).sum();
             // The kernel says no more than EINVAL. Reference: set_mempolicy(2).

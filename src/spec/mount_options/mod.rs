@@ -79,6 +79,13 @@ impl Attributes {
         (before & !self.clear) | self.set
     }
 
+    const fn take_back_atime(&mut self, mode: u64) {
+        if self.clear & attr::ATIME_MASK != 0 && self.set & attr::ATIME_MASK == mode {
+            self.clear &= !attr::ATIME_MASK;
+            self.set &= !attr::ATIME_MASK;
+        }
+    }
+
     const fn change(&mut self, change: Change) {
         match change {
             Change::Set(bit) => {
@@ -247,6 +254,9 @@ impl MountOptions {
                 self.attributes.change(if on { Change::Set(bit) } else { Change::Clear(bit) });
                 self.set_superblock(SuperblockFlag::ReadOnly, on);
             }
+            // Such a word takes back another of this list; alone it asks for no mode, and
+            // mount(2) leaves a mount that is bound the one it has.
+            Meaning::Mount(Change::NotAtime(mode)) => self.attributes.take_back_atime(mode),
             Meaning::Mount(change) => self.attributes.change(change),
             Meaning::Recursive(change) => self.recursive.change(change),
             Meaning::Superblock(flag, on) => self.set_superblock(flag, on),

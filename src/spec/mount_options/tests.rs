@@ -48,7 +48,7 @@ fn an_access_time_mode_clears_the_whole_field_before_it_is_set() {
     assert_eq!(strict, Attributes { set: attr::STRICTATIME, clear: attr::ATIME_MASK });
 
     let none = parse(&["noatime", "atime"]).attributes;
-    assert_eq!(none, Attributes { set: 0, clear: attr::ATIME_MASK });
+    assert_eq!(none, Attributes::default());
 
     let kept = parse(&["strictatime", "atime"]).attributes;
     assert_eq!(kept, Attributes { set: attr::STRICTATIME, clear: attr::ATIME_MASK });
