@@ -18,6 +18,7 @@ controllers, D-Bus and AppArmor are. Prints the summary; its exit status is the 
 
   --limit SEC   end the machine after this long (default 7200)
   --rebuild     make the base image anew
+  --selinux     with SELinux, permissive, in the place of AppArmor
   --shell CMD   run this line there instead of the tests
   -h, --help    this text
 
@@ -30,7 +31,7 @@ TEXT
 # The user space is the same for every kernel; the kernels come from where they are.
 readonly USER_SPACE=trixie
 readonly PACKAGES='systemd-sysv dbus apparmor busybox-static kmod initramfs-tools udev procps
-	python3-minimal iproute2 iptables criu runc fuse-overlayfs gcc libc6-dev'
+	python3-minimal iproute2 iptables criu runc fuse-overlayfs gcc libc6-dev selinux-policy-default'
 readonly KERNEL=linux-image-cloud-amd64
 # The emulator is Debian 13's, too. That of Debian 12 (QEMU 7.2) now and then runs code that the
 # kernel has changed meanwhile on another processor, which ends the machine with `Oops: int3`.
@@ -77,6 +78,8 @@ customise() {
 		ln -sf /dev/null "$root/etc/systemd/system/$unit"
 	done
 	echo casemate-vm >"$root/etc/hostname"
+	# Files bear no labels, so that it could enforce nothing.
+	printf 'SELINUX=permissive\nSELINUXTYPE=default\n' >"$root/etc/selinux/config"
 	cat >"$root/etc/systemd/system/casemate-tests.service" <<-'UNIT'
 		[Unit]
 		Description=The tests of casemate
@@ -230,7 +233,7 @@ boot() {
 	emulate -accel tcg,thread=multi,tb-size=1024 -cpu max -smp 2 -m 3G \
 		-nodefaults -no-user-config -display none -no-reboot \
 		-kernel "$at/vmlinuz" -initrd "$at/initrd" \
-		-append 'root=/dev/vda rw console=ttyS0 panic=-1 apparmor=1 security=apparmor mitigations=off systemd.show_status=0' \
+		-append 'root=/dev/vda rw console=ttyS0 panic=-1 apparmor=1 mitigations=off systemd.show_status=0'" security=$module" \
 		-drive "file=$at/root.img,format=raw,if=virtio,snapshot=on,cache=unsafe" \
 		-drive "file=/machine/payload.tar,format=raw,if=virtio,readonly=on" \
 		-serial "file:$at/console.log" -serial "file:$at/results.log" </dev/null &
@@ -292,11 +295,12 @@ report() {
 
 # In one piece, so that this file may change while it runs.
 main() {
-	limit=7200 rebuild='' line='' kernel=''
+	limit=7200 rebuild='' line='' kernel='' module=apparmor
 	while [ $# -gt 0 ]; do
 		case $1 in
 		-h | --help) usage; exit 0 ;;
 		--rebuild) rebuild=yes ;;
+		--selinux) module=selinux ;;
 		--limit | --shell)
 			[ $# -gt 1 ] || fail "$1 needs a value"
 			if [ "$1" = --limit ]; then limit=$2; else line=$2; fi

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Bundle, Runtime};
+use crate::support::{Bundle, Runtime, patience};
 
 /// A container without a pid namespace, its init's process id, and that of a child of it.
 fn of_the_host(runtime: &Runtime) -> (Bundle, Pid) {
@@ -25,7 +26,7 @@ fn wait_empty(bundle: &Bundle) {
         if listed.is_err() || listed.is_ok_and(|pids| pids.is_empty()) {
             return;
         }
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(10));
     }
     panic!("processes are left in {group}");
 }
@@ -84,7 +85,12 @@ fn a_program_that_was_started_has_no_handler_of_ours() {
     let bundle = Bundle::new().shell("grep Sig /proc/self/status >&2; exec sleep 1000");
     let pid = runtime.started(&bundle);
 
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-
+    let read = || fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    // The shell before it has handlers of its own.
+    let deadline = Instant::now() + patience(Duration::from_secs(10));
+    while !read().starts_with("Name:\tsleep\n") {
+        assert!(Instant::now() < deadline, "{}", read());
+    }
+    let status = read();
     assert!(status.contains("SigCgt:\t0000000000000000"), "{status}");
 }

@@ -203,15 +203,58 @@ fn labels_reach_the_program_its_keys_and_its_mounts() {
         println!("skipped, because SELinux is not enabled here");
         return;
     }
-    let own = fs::read_to_string("/proc/self/attr/current").unwrap();
-    let own = own.trim_end_matches(['\0', '\n']);
+    let label = another_label();
     let bundle = Bundle::new()
-        .set("/process/selinuxLabel", json!(own))
-        .set("/linux/mountLabel", json!("system_u:object_r:tmpfs_t:s0"))
+        .set("/process/selinuxLabel", json!(label))
+        .set("/linux/mountLabel", json!("system_u:object_r:tmpfs_t:s0:c1,c2"))
         .mount("/m", "tmpfs", "tmpfs", &[])
-        .shell("cat /proc/self/attr/current; echo; ls -Zd /m");
+        .shell("cat /proc/self/attr/current; echo; ls -Zd /m; exec sleep 100");
+    let runtime = Runtime::audit();
 
-    let said = Runtime::audit().run(&bundle).ok();
+    let created = runtime.create(&bundle);
+    runtime.start(&bundle).ok();
 
-    assert!(said.contains(own) && said.contains("tmpfs_t"), "{said}");
+    created.wait_for("/m\n");
+    let said = created.printed().replace('\0', "");
+    assert!(said.starts_with(&format!("{label}\n")), "{label}: {said}");
+    assert!(said.contains("system_u:object_r:tmpfs_t:s0:c1,c2"), "{said}");
+    // Who enters gets init's, and another one if asked for.
+    let entered = |options: &[&str]| {
+        let words = [&["exec"], options, &[bundle.id(), "cat", "/proc/self/attr/current"]].concat();
+        runtime.call(words).ok().replace('\0', "")
+    };
+    assert_eq!(entered(&[]).trim(), label);
+    let own = own_label();
+    assert_eq!(entered(&["--process-label", &own]).trim(), own);
+}
+
+// rows: process.selinuxLabel
+#[test]
+fn a_label_that_the_policy_does_not_know_starts_nothing() {
+    if !has_selinux() {
+        println!("skipped, because SELinux is not enabled here");
+        return;
+    }
+    let bundle =
+        Bundle::new().set("/process/selinuxLabel", json!("system_u:system_r:no_such_t:s0"));
+
+    let said = Runtime::audit().run(&bundle).failed(1);
+
+    assert!(said.contains("write to `/proc/self/attr/exec`"), "{said}");
+}
+
+/// The label of this process.
+fn own_label() -> String {
+    let own = fs::read_to_string("/proc/self/attr/current").unwrap();
+    own.trim_end_matches(['\0', '\n']).to_owned()
+}
+
+/// A label for a container that is not the label of this process, so that one sees who gave it;
+/// where the policy is enforced, which allows no mere file of a test to run so, its own.
+fn another_label() -> String {
+    let enforced = fs::read_to_string("/sys/fs/selinux/enforce").unwrap();
+    let label = "system_u:system_r:container_t:s0:c1,c2";
+    // What the policy does not know cannot be written there.
+    let is_known = fs::write("/sys/fs/selinux/context", format!("{label}\0")).is_ok();
+    if is_known && enforced.trim() == "0" { label.to_owned() } else { own_label() }
 }

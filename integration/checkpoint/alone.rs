@@ -9,23 +9,23 @@ use super::CRIU;
 use crate::support::{Runtime, patience, tagged_dir, unique_tag};
 
 /// A runtime that writes and makes containers; none, with what CRIU says, where it cannot even
-/// write a process that sleeps.
+/// write a process that sleeps in a network namespace of its own, as all containers have here.
 pub(super) fn writing_runtime() -> Option<Runtime> {
     static WRITES: OnceLock<Result<(), String>> = OnceLock::new();
     let runtime = super::runtime()?;
     match WRITES.get_or_init(written_alone) {
         Ok(()) => Some(runtime),
         Err(why) => {
-            println!("skipped, because CRIU cannot write a mere `sleep` on this kernel: {why}");
+            println!("skipped, because CRIU alone cannot write `unshare --net sleep` here: {why}");
             None
         }
     }
 }
 
-/// A process in a session of its own, without a terminal.
+/// A process in a session and a network namespace of its own, without a terminal.
 fn sleeper() -> Child {
     let mut command = Command::new("setsid");
-    command.args(["sleep", "100"]);
+    command.args(["unshare", "--net", "sleep", "100"]);
     let mut sleeper =
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let name = format!("/proc/{}/comm", sleeper.id());
@@ -54,6 +54,14 @@ fn written_alone() -> Result<(), String> {
         return Ok(());
     }
     let log = fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+    Err(told(&log))
+}
+
+/// What a log says of a failure: what is called an error, and what was done last before it.
+fn told(log: &str) -> String {
     let errors = log.lines().filter_map(|line| line.split_once("Error ").map(|(_, what)| what));
-    Err(errors.collect::<Vec<_>>().join("; "))
+    let errors = errors.collect::<Vec<_>>().join("; ");
+    let done = log.lines().take_while(|line| !line.contains("net: Unlock network")).last();
+    let done = done.and_then(|line| line.split_once(") ")).map_or("", |(_, what)| what);
+    format!("{errors}, after: {done}")
 }

@@ -8,7 +8,7 @@ mod outside;
 mod people;
 
 use std::os::fd::{AsRawFd, RawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use crate::criu::{Flags, PageServer};
 pub(super) use images::{Images, Saved};
@@ -59,7 +59,7 @@ pub fn criu_works(context: &Context) -> Result<()> {
 /// The CRIU that the policy names, or that is installed.
 pub(super) fn criu(context: &Context, doing: &str) -> Result<Criu> {
     let policy = prepare::load_policy(context, doing)?;
-    let given = policy.checkpoint.criu.as_deref().map(std::path::Path::new);
+    let given = policy.checkpoint.criu.as_deref().map(Path::new);
     Criu::find_usable(given).map_err(|error| OpsError::because(doing, &error).hint(error.hint()))
 }
 
@@ -101,7 +101,7 @@ pub fn checkpoint(context: &Context, request: &CheckpointRequest) -> Result<()> 
 /// CRIU follows the path from the images, on this host and on the one that restores.
 fn check_parent(doing: &str, request: &CheckpointRequest) -> Result<()> {
     let Some(parent) = &request.parent_path else { return Ok(()) };
-    let from_images = request.image_path.join(parent);
+    let from_images = seen_from(&request.image_path, parent);
     let why = match from_images.metadata() {
         Ok(found) if found.is_dir() => return Ok(()),
         Ok(_) => "which is no directory".to_owned(),
@@ -110,6 +110,18 @@ fn check_parent(doing: &str, request: &CheckpointRequest) -> Result<()> {
     let place = from_images.display();
     let what = format!("`--parent-path {}` leads to {place}: {why}", parent.display());
     Err(OpsError::failed(doing, what).fact("undone", "nothing was done"))
+}
+
+/// Where a path leads from a directory that may not be there yet. What is made of it then has no
+/// links, so that `..` leaves it by its name.
+fn seen_from(dir: &Path, path: &Path) -> PathBuf {
+    let (mut dir, mut rest) = (dir, path);
+    while let (Ok(deeper), Some(above)) = (rest.strip_prefix(".."), dir.parent())
+        && !dir.exists()
+    {
+        (dir, rest) = (above, deeper);
+    }
+    dir.join(rest)
 }
 
 /// Refuses what CRIU could not make as its plan says.
