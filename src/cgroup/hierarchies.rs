@@ -54,6 +54,14 @@ impl Hierarchies {
         Ok(Self { v2, v2_mount, facts: CgroupFacts { v2: v2_controllers, v1 }, named })
     }
 
+    /// The same host for a caller that v1 hierarchies cannot be delegated to: any without root.
+    #[must_use]
+    pub fn without_v1(mut self) -> Self {
+        self.facts.v1.clear();
+        self.named.clear();
+        self
+    }
+
     /// Which controllers there are, for the plan.
     #[must_use]
     pub fn facts(&self) -> &CgroupFacts {

@@ -7,7 +7,7 @@ use super::saved::{Claimant, CreatedDirectory, Mark, mark};
 use super::systemd::{self, BusError, Manager};
 use super::{Cgroup, CgroupError, Hierarchies, V1Group};
 use crate::plan::cgroup::{CgroupPath, CgroupPlan, RelativePath, ScopePath, unit_properties};
-use crate::sys::Errno;
+use crate::sys::{Errno, process};
 
 impl Cgroup {
     /// Starts the container's scope, and takes it over.
@@ -105,7 +105,7 @@ pub(super) fn stop(unit: &systemd::SavedUnit) {
 pub(super) fn stop_at(path: &RelativePath) {
     let (_, name) = path.split_leaf();
     if name.ends_with(".scope") && systemd::is_running() {
-        let user = !rustix::process::geteuid().is_root();
+        let user = process::outer_uid() != 0;
         stop(&systemd::SavedUnit { name: name.to_owned(), user });
     }
 }

@@ -12,9 +12,10 @@ use crate::ops::{self, Context};
 /// The options of every subcommand.
 #[derive(Debug, Args)]
 pub(super) struct Global {
-    /// Directory that holds the state of containers
-    #[arg(long, value_name = "DIR", default_value = ops::DEFAULT_ROOT)]
-    root: PathBuf,
+    /// Directory that holds the state of containers: without one, /run/casemate; for a user
+    /// without root, casemate in $XDG_RUNTIME_DIR
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
 
     /// File to append the error to, if there is one; created with mode 0600
     ///
@@ -85,7 +86,7 @@ impl Global {
     /// What operations are told.
     pub(super) fn context(&self) -> Context {
         Context {
-            root: self.root.clone(),
+            root: self.root.clone().unwrap_or_else(ops::default_root),
             policy: self.policy.clone(),
             systemd_cgroup: self.systemd_cgroup,
         }

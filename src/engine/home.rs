@@ -38,7 +38,7 @@ impl Home {
     pub(super) fn come(self) -> Result<(), Errno> {
         use std::os::fd::AsFd;
         for (namespace, kind) in &self.namespaces {
-            ns::enter(namespace.as_fd(), kind.flag())?;
+            ns::come_back(namespace.as_fd(), kind.flag())?;
         }
         // Entering a mount namespace leads to its root, which need not be that of a caller who
         // was put into a directory of it.

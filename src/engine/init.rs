@@ -159,6 +159,7 @@ fn perform(init: &mut Init<'_>, id: StepId, action: &Action) -> Result<()> {
         | Action::MakeDirectory { .. }
         | Action::Remount { .. }
         | Action::EnterNetworkAndIpc
+        | Action::VisitNetworkAndIpc
         | Action::KeepSysctl
         | Action::SetNetSysctl { .. }
         | Action::MakeTerminal { .. }

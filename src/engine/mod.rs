@@ -90,8 +90,8 @@ pub struct Launched {
     pub process: OwnedFd,
     /// The range of host ids it has.
     pub range: Option<Range>,
-    /// Its control group.
-    pub cgroup: Cgroup,
+    /// Its control group; none if it stays in its caller's.
+    pub cgroup: Option<Cgroup>,
     socket: OwnedFd,
     made: Vec<steps::mount_point::Made>,
 }
@@ -346,7 +346,9 @@ impl Launched {
         let _ = process::signal(self.process.as_fd(), libc::SIGKILL);
         let _ = process::wait_for(self.pid);
         self.take_back_mount_points();
-        let _ = self.cgroup.remove(request.hierarchies);
+        if let Some(cgroup) = self.cgroup {
+            let _ = cgroup.remove(request.hierarchies);
+        }
         if let (Some(range), Some(ranges)) = (self.range, request.ranges) {
             let _ = ranges.release(range, &request.owner);
         }

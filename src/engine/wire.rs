@@ -95,7 +95,7 @@ pub fn say_failed(to: BorrowedFd<'_>, failure: Failure) {
 }
 
 #[expect(clippy::as_conversions, reason = "a field-less enum has no other way to its number")]
-fn raw_errno(errno: Errno) -> i32 {
+pub(super) fn raw_errno(errno: Errno) -> i32 {
     errno as i32
 }
 

@@ -34,7 +34,8 @@ pub fn open_user_namespace(pid: i32, inode: u64) -> Result<OwnedFd> {
 /// # Errors
 /// What reading `/proc` gave.
 pub fn maps_of(pid: i32) -> Result<(Vec<IdMapping>, Vec<IdMapping>)> {
-    Ok((read_map(pid, "uid_map")?, read_map(pid, "gid_map")?))
+    let pid = pid.to_string();
+    Ok((read_map_of(&pid, "uid_map")?, read_map_of(&pid, "gid_map")?))
 }
 
 /// The same of a user namespace that is known by a path alone. A process goes in for a moment.
@@ -48,8 +49,9 @@ pub fn maps_in(path: &HostPath) -> Result<(Vec<IdMapping>, Vec<IdMapping>)> {
     maps_of(inside.pid())
 }
 
-fn read_map(pid: i32, name: &str) -> Result<Vec<IdMapping>> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/{name}"))
+/// One map of a process: its number, or `self`.
+pub(super) fn read_map_of(process: &str, name: &str) -> Result<Vec<IdMapping>> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/{name}"))
         .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))?;
     text.lines().map(|line| parse_line(line).ok_or(Errno::EIO)).collect()
 }
@@ -59,6 +61,25 @@ fn parse_line(line: &str) -> Option<IdMapping> {
     let mut numbers = line.split_ascii_whitespace().map(str::parse);
     let mut next = || numbers.next()?.ok();
     Some(IdMapping { inside: next()?, outside: next()?, size: next()? })
+}
+
+/// The processes that are in the mount namespace of process `init`, in the order of their numbers;
+/// only `init` if that is this process's own. Every container has one of its own.
+///
+/// Reads all of `/proc`: only where no control group tells.
+#[must_use]
+pub fn processes_beside(init: i32) -> Vec<i32> {
+    let of = |pid: &str| stat(format!("/proc/{pid}/ns/mnt")).ok().map(|stat| stat.st_ino);
+    let home = of(&init.to_string());
+    if home.is_none() || home == of("self") {
+        return home.map(|_| init).into_iter().collect();
+    }
+    let Ok(processes) = std::fs::read_dir("/proc") else { return vec![init] };
+    let names = processes.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut pids: Vec<i32> =
+        names.filter(|name| of(name) == home).filter_map(|name| name.parse().ok()).collect();
+    pids.sort_unstable();
+    pids
 }
 
 /// Who is in a namespace.

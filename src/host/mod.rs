@@ -6,6 +6,7 @@ pub mod hooks;
 pub mod lsm;
 pub mod mountinfo;
 pub mod namespaces;
+pub mod outer;
 pub mod policy_file;
 pub mod probe;
 pub mod resctrl;

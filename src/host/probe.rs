@@ -5,19 +5,15 @@ use std::path::PathBuf;
 use oci_spec::runtime::{Linux, PosixRlimit, Spec};
 
 use super::bundle::Bundle;
-use super::{lsm, namespaces, resctrl, rootfs};
+use super::{lsm, namespaces, outer, resctrl, rootfs};
 use crate::plan::exec::ExecFacts;
-use crate::plan::facts::{KernelFacts, LimitFacts, LsmFacts};
+use crate::plan::facts::{CallerFacts, KernelFacts, LimitFacts, LsmFacts};
 use crate::plan::names::LIMIT_NAMES;
 use crate::sys::{Errno, process};
 
 /// The oldest kernel that can do what no container goes without: overlay layers with translated
 /// ids.
 const OLDEST: (u16, u16) = (5, 19);
-
-/// `PROC_USER_INIT_INO` of `linux/proc_ns.h`, since Linux 6.18 `USER_NS_INIT_INO` of
-/// `linux/nsfs.h`: the inode of the initial user namespace, fixed since Linux 3.8.
-const INITIAL_USER_NAMESPACE: u64 = 0xefff_fffd;
 
 /// Why the host could not be looked at, or will not do. Nothing was created or changed.
 #[derive(Debug, thiserror::Error)]
@@ -181,6 +177,7 @@ pub fn kernel_facts(spec: &Spec, bundle: &Bundle) -> Result<KernelFacts, ProbeEr
             may_raise: initial_user_namespace && capabilities.effective.contains(may_raise),
         },
         initial_user_namespace,
+        caller: if initial_user_namespace { None } else { caller()? },
         lsm: if names_labels(spec) { lsm::facts() } else { LsmFacts::default() },
         resctrl: spec
             .linux()
@@ -218,10 +215,14 @@ fn parse_release(text: &str) -> Option<(u16, u16)> {
     Some((major.parse().ok()?, rest.get(..end)?.parse().ok()?))
 }
 
-/// Not by the id map: a child of the initial user namespace may map every id to itself.
+fn caller() -> Result<Option<CallerFacts>, ProbeError> {
+    let what = "how the own user namespace is mapped";
+    outer::caller().map_err(|source| ProbeError::Ask { what, source })
+}
+
 fn is_initial_user_namespace() -> Result<bool, ProbeError> {
-    let own = rustix::fs::stat(c"/proc/self/ns/user").map_err(ask("the own user namespace"))?;
-    Ok(own.st_ino == INITIAL_USER_NAMESPACE)
+    let what = "the own user namespace";
+    outer::is_initial_user_namespace().map_err(|source| ProbeError::Ask { what, source })
 }
 
 /// Looks at this process, for a command in a container that exists. What has to do with that,

@@ -17,7 +17,7 @@ use crate::audit::EventKind;
 use crate::engine::{self, LaunchError, Launched, Request};
 use crate::plan::build::CreateOptions;
 use crate::plan::mount::Filesystem;
-use crate::plan::{Action, LaunchPlan, Namespace, Track};
+use crate::plan::{Action, IdMap, LaunchPlan, Namespace, Track};
 use crate::spec::id::ContainerId;
 use crate::store::ranges::Ranges;
 use crate::store::{Entry, Phase, ProcessId, Record, START_SOCKET, Store, rfc3339};
@@ -263,8 +263,10 @@ impl Making<'_> {
         let process = ProcessId::observe(launched.pid)
             .map_err(|error| OpsError::failed(doing, format!("look at init: {error:?}")))?;
         record.process = Some(process);
-        record.cgroup = serde_json::to_value(launched.cgroup.save())
-            .map_err(|error| OpsError::because(doing, &error))?;
+        if let Some(cgroup) = &launched.cgroup {
+            record.cgroup = serde_json::to_value(cgroup.save())
+                .map_err(|error| OpsError::because(doing, &error))?;
+        }
         record.range = launched.range;
         record.phase = Phase::Created;
         entry.write_state(record).map_err(|error| super::stored(doing, &error))?;
@@ -311,7 +313,10 @@ impl Making<'_> {
 type Launching = std::result::Result<Launched, NotMade>;
 
 fn needs_range(prepared: &Prepared) -> bool {
-    let takes = |action: &Action| matches!(action, Action::TakeIds | Action::JoinPod { .. });
+    // Ids that an engine gave are in no registry.
+    let takes = |action: &Action| {
+        matches!(action, Action::TakeIds | Action::JoinPod { ids: IdMap::OwnRange })
+    };
     prepared.plan.steps.iter().any(|step| takes(&step.action))
 }
 
@@ -325,6 +330,10 @@ pub(super) fn first_record(prepared: &Prepared, entry: &Entry) -> Record {
     let mut exceptions: Vec<_> =
         prepared.plan.excepted.iter().map(|waived| waived.exception.as_str()).collect();
     exceptions.dedup();
+    let reduced = prepared.judged.reduced.join("; ");
+    if !reduced.is_empty() {
+        annotations.insert("org.casemate.reduced".to_owned(), reduced);
+    }
     if !exceptions.is_empty() {
         annotations.insert("org.casemate.exceptions".to_owned(), exceptions.join(","));
     }
@@ -335,7 +344,7 @@ pub(super) fn first_record(prepared: &Prepared, entry: &Entry) -> Record {
         rootfs: PathBuf::from(&prepared.rootfs),
         process: None,
         created: rfc3339(SystemTime::now()),
-        owner: rustix::process::getuid().as_raw(),
+        owner: prepared.owner,
         annotations,
         level: prepared.plan.level.clone(),
         plan_digest: prepared.digest.clone(),

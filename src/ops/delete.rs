@@ -5,12 +5,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::group::Freezers;
+use super::kill::kill_beside;
 use super::{Context, OpsError, RANGES, Result, attend, hooks, record};
 use crate::audit::EventKind;
 use crate::cgroup::{
     Claimant, Hierarchies, SavedCgroup, remove_marked, remove_planned, remove_saved,
 };
 use crate::engine;
+use crate::host::outer;
 use crate::plan::cgroup::CgroupPath;
 use crate::store::ranges::Ranges;
 use crate::store::{Entry, Phase, Record, Status, StoreError};
@@ -59,6 +61,9 @@ fn perform(
         return Err(OpsError::failed(doing, format!("container is {status}, not stopped"))
             .hint("kill it first, or use `delete --force`"));
     }
+    if let Some(record) = &record {
+        kill_beside(record);
+    }
     kill_init(&doing, record.as_ref())?;
     remove_resources(&doing, &entry, record.as_ref())?;
     if let Some(record) = &record {
@@ -74,7 +79,7 @@ fn perform(
         (_, Ok(_)) => Vec::new(),
         (_, Err(warning)) => vec![warning],
     };
-    if !complete {
+    if !complete && !is_rootless() {
         // It may have taken a range that no record tells of.
         let ranges = Ranges::open(Path::new(RANGES));
         let freed = ranges.and_then(|ranges| ranges.reclaim());
@@ -116,7 +121,9 @@ pub(super) fn remove_resources(doing: &str, entry: &Entry, record: Option<&Recor
     let hierarchies = Hierarchies::open().map_err(|error| failed(&error))?;
     let saved =
         record.and_then(|record| serde_json::from_value::<SavedCgroup>(record.cgroup.clone()).ok());
+    let is_complete = record.is_some_and(|record| record.phase == Phase::Created);
     match saved {
+        None if is_complete && record.is_some_and(|record| record.cgroup.is_null()) => {}
         // Joined pid namespaces do not die with init; what is in the group does now.
         Some(saved) => remove_saved(&saved, &hierarchies).map_err(|error| failed(&error))?,
         None => remove_half_made(doing, entry, &hierarchies)?,
@@ -124,8 +131,7 @@ pub(super) fn remove_resources(doing: &str, entry: &Entry, record: Option<&Recor
     engine::resctrl::remove(record.map_or(&[], |record| record.resctrl.as_slice()));
     let owner = entry.owner().map_err(|error| super::stored(doing, &error))?;
     let range = record.and_then(|record| record.range);
-    let is_complete = record.is_some_and(|record| record.phase == Phase::Created);
-    if range.is_none() && is_complete {
+    if range.is_none() && (is_complete || is_rootless()) {
         return Ok(());
     }
     let ranges = Ranges::open(Path::new(RANGES)).map_err(|error| failed(&error))?;
@@ -135,6 +141,11 @@ pub(super) fn remove_resources(doing: &str, entry: &Entry, record: Option<&Recor
         None => ranges.release_all(&owner),
     };
     released.map_err(|error| failed(&error))
+}
+
+/// Whether the caller has no part in the host's registry of ids.
+fn is_rootless() -> bool {
+    outer::caller().is_ok_and(|caller| caller.is_some())
 }
 
 /// A create was killed before it could record what it made, or the record was lost: the plan says

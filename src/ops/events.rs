@@ -61,7 +61,7 @@ pub fn events(
     let not_running = || OpsError::failed(doing.as_str(), format!("container {id} is not running"));
     let alive = matches!(stored.status, Status::Created | Status::Running);
     let record = stored.record.filter(|_| alive).ok_or_else(not_running)?;
-    let group = group::open(&doing, &record)?.ok_or_else(not_running)?;
+    let group = group::open_alive(&doing, &record, stored.status)?;
     let failed = |error| OpsError::because(doing.as_str(), &error);
     let stats =
         || group.cgroup.stats(&group.hierarchies).map(|stats| stats_event(id.as_str(), stats));

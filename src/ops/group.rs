@@ -2,7 +2,7 @@
 
 use super::{OpsError, Result};
 use crate::cgroup::{Cgroup, CgroupError, Hierarchies, SavedCgroup};
-use crate::store::{Record, Status};
+use crate::store::{Phase, Record, Status};
 use crate::sys::Errno;
 
 /// The word for a container whose processes are frozen. The specification leaves it to runtimes.
@@ -34,13 +34,42 @@ fn saved(record: &Record) -> Option<SavedCgroup> {
 /// The group of a container that lives.
 ///
 /// # Errors
-/// `container not running`, as engines expect.
+/// `container not running`, as engines expect; that it has no group of its own.
 pub(super) fn open_alive(doing: &str, record: &Record, status: Status) -> Result<Group> {
     let not_running = || OpsError::failed(doing, "container not running");
     match status {
+        Status::Created | Status::Running if has_none(record) => {
+            Err(OpsError::failed(doing, "the container has no control group of its own").hint(
+                "without root it has one only where the engine names one: use the systemd cgroup \
+                 manager in a session of yours",
+            ))
+        }
         Status::Created | Status::Running => open(doing, record)?.ok_or_else(not_running),
         Status::Creating | Status::Stopped => Err(not_running()),
     }
+}
+
+/// What a process needs that enters a container which lives: its group, if it has one.
+///
+/// # Errors
+/// `container not running`, as engines expect.
+pub(super) fn open_to_enter(
+    doing: &str,
+    record: &Record,
+    status: Status,
+) -> Result<(Option<Cgroup>, Hierarchies)> {
+    let alive = matches!(status, Status::Created | Status::Running);
+    if alive && has_none(record) {
+        let hierarchies = Hierarchies::open().map_err(|error| OpsError::because(doing, &error))?;
+        return Ok((None, hierarchies));
+    }
+    let Group { cgroup, hierarchies } = open_alive(doing, record, status)?;
+    Ok((Some(cgroup), hierarchies))
+}
+
+/// Whether a container stays in the group of who created it.
+pub(super) fn has_none(record: &Record) -> bool {
+    record.phase == Phase::Created && record.cgroup.is_null()
 }
 
 /// Whether a container that lives is paused. Without a group that can be read it is not.

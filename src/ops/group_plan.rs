@@ -5,9 +5,10 @@ use super::prepare::listed;
 use super::{Context, OpsError, Result};
 use crate::cgroup::{Hierarchies, systemd};
 use crate::plan::cgroup::{
-    self, CgroupPath, CgroupPlan, CgroupRequest, Driver, PROPERTY_ANNOTATION, StandardDevices,
-    UnitProperty,
+    self, CgroupPath, CgroupPlan, CgroupRequest, DeviceRules, Driver, PROPERTY_ANNOTATION, Setting,
+    SettingOrigin, StandardDevices, UnitProperty,
 };
+use crate::plan::facts::KernelFacts;
 use crate::policy::{Judged, Level};
 
 /// Who makes the group; systemd only where it runs.
@@ -31,9 +32,10 @@ pub(super) fn build(
     doing: &str,
     judged: &Judged,
     driver: Driver,
+    facts: &KernelFacts,
     hierarchies: &Hierarchies,
     notes: &mut Vec<String>,
-) -> Result<CgroupPlan> {
+) -> Result<Option<CgroupPlan>> {
     let linux = judged.spec.linux().as_ref();
     let request = CgroupRequest {
         resources: linux.and_then(|linux| linux.resources().as_ref()),
@@ -52,11 +54,43 @@ pub(super) fn build(
     if let CgroupPath::Scope(scope) = &mut plan.path {
         scope.properties = properties(doing, judged)?;
     }
+    if facts.caller.is_some() && plan.path == CgroupPath::ById {
+        return without_group(doing, &plan, notes).map(|()| None);
+    }
+    if facts.caller.is_some() && !plan.devices.allows_everything() {
+        let note = "P6 reduced: no device rules, which only root can load; nothing inside can make a \
+                    device node, and no mount but /dev has any";
+        notes.push(note.to_owned());
+        plan.devices = DeviceRules::everything();
+    }
     let degraded = cgroup::check_enforceable(&plan, hierarchies.facts()).map_err(all)?;
     notes.extend(
         plan.notes.iter().chain(&degraded).map(|note| format!("{}: {}", note.at, note.why)),
     );
-    Ok(plan)
+    Ok(Some(plan))
+}
+
+/// A rootless engine that names no group was given none: the container stays in its caller's, and
+/// whatever only a group can hold is refused.
+fn without_group(doing: &str, plan: &CgroupPlan, notes: &mut Vec<String>) -> Result<()> {
+    let asked = |setting: &&Setting| {
+        !setting.is_default && matches!(setting.origin, SettingOrigin::Config(_))
+    };
+    let limits: Vec<_> = plan.settings.iter().filter(asked).collect();
+    if limits.is_empty() {
+        let note = "P6 reduced: the container has no control group of its own, because none is \
+                    delegated to you: no limit but those of your session holds, and it cannot be \
+                    paused, updated or measured";
+        notes.push(note.to_owned());
+        return Ok(());
+    }
+    let faults = limits
+        .iter()
+        .map(|setting| format!("{}: cannot be held without a control group", setting.origin.at()));
+    Err(listed(doing, faults).hint(
+        "have the engine use the systemd cgroup manager in a session of yours, which is given \
+         control groups; or leave the limit out",
+    ))
 }
 
 /// Properties that make a unit another one than this container's.

@@ -2,9 +2,10 @@
 
 use std::os::fd::AsFd;
 
-use super::{Context, OpsError, Result, record};
+use super::{Context, OpsError, Result, group, record};
 use crate::audit::EventKind;
 use crate::cgroup::{Cgroup, Hierarchies, SavedCgroup};
+use crate::host::boxes;
 use crate::store::{Record, Status};
 use crate::sys::{Errno, process};
 
@@ -35,6 +36,9 @@ pub fn kill(context: &Context, id: &str, signal: i32, all: bool) -> Result<()> {
         .open()
         .map_err(|error| OpsError::failed(doing.as_str(), format!("reach init: {error:?}")))?
         .ok_or_else(|| OpsError::failed(doing.as_str(), "container not running"))?;
+    if signal == libc::SIGKILL {
+        kill_beside(&record);
+    }
     match process::signal(init.as_fd(), signal) {
         // No pid namespace ends with this init: what it leaves behind would run on.
         Ok(()) if record.shares_pids && signal == libc::SIGKILL => {
@@ -52,8 +56,25 @@ pub fn kill(context: &Context, id: &str, signal: i32, all: bool) -> Result<()> {
     Ok(())
 }
 
+/// Kills what would outlive an init that is no pid namespace's first, where no control group tells
+/// what that is: while init lives, it can be found.
+pub(super) fn kill_beside(record: &Record) {
+    let init = record.process.filter(|init| init.is_alive().unwrap_or(false));
+    if let Some(init) = init.filter(|_| record.shares_pids && group::has_none(record)) {
+        let pids = boxes::processes_beside(init.pid());
+        signal_each(&pids, Some(init.pid()), libc::SIGKILL);
+    }
+}
+
 /// Signals every process in the control group, beside init; says whether there was any.
 fn signal_all(doing: &str, record: &Record, signal: i32) -> Result<bool> {
+    let init = record.process.map(crate::store::ProcessId::pid);
+    if group::has_none(record) {
+        let alive = record.process.is_some_and(|init| init.is_alive().unwrap_or(false));
+        let pids = init.filter(|_| alive).map_or_else(Vec::new, boxes::processes_beside);
+        signal_each(&pids, init, signal);
+        return Ok(!pids.is_empty());
+    }
     let Ok(saved) = serde_json::from_value::<SavedCgroup>(record.cgroup.clone()) else {
         return Ok(false);
     };
@@ -64,7 +85,11 @@ fn signal_all(doing: &str, record: &Record, signal: i32) -> Result<bool> {
     if signal == libc::SIGKILL {
         return cgroup.kill_all().map(|()| !pids.is_empty()).map_err(|error| failed(&error));
     }
-    let init = record.process.map(crate::store::ProcessId::pid);
+    signal_each(&pids, init, signal);
+    Ok(!pids.is_empty())
+}
+
+fn signal_each(pids: &[i32], init: Option<i32>, signal: i32) {
     for pid in pids.iter().copied() {
         if Some(pid) != init
             && let Some(pid) = rustix::process::Pid::from_raw(pid)
@@ -74,7 +99,6 @@ fn signal_all(doing: &str, record: &Record, signal: i32) -> Result<bool> {
             let _ = process::signal(process.as_fd(), signal);
         }
     }
-    Ok(!pids.is_empty())
 }
 
 /// Names of signals, by number from 1.

@@ -75,6 +75,21 @@ pub struct Context {
 /// Where state is kept when nobody says.
 pub const DEFAULT_ROOT: &str = "/run/casemate";
 
+/// Where state is kept for this caller when nobody says.
+#[must_use]
+pub fn default_root() -> PathBuf {
+    let is_user = !rustix::process::geteuid().is_root();
+    let caller = crate::host::outer::caller().ok().flatten();
+    if !is_user && caller.is_none() {
+        return PathBuf::from(DEFAULT_ROOT);
+    }
+    let given = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let uid = caller.and_then(|caller| caller.uid());
+    let uid = uid.unwrap_or_else(|| rustix::process::geteuid().as_raw());
+    let usual = || PathBuf::from(format!("/run/user/{uid}"));
+    given.filter(|dir| dir.is_absolute()).unwrap_or_else(usual).join("casemate")
+}
+
 /// The policy file of the host's administrator.
 pub const POLICY_FILE: &str = "/etc/casemate/policy.toml";
 

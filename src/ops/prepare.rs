@@ -16,10 +16,10 @@ use crate::host::{hooks, namespaces, policy_file, probe, sources};
 use crate::plan::action::{IdMapping, Namespace};
 use crate::plan::build::{self, Inputs};
 use crate::plan::cgroup::Driver;
-use crate::plan::facts::KernelFacts;
+use crate::plan::facts::{CallerFacts, KernelFacts};
 use crate::plan::{self, LaunchPlan};
-use crate::policy::rules::{HostView, PodView};
-use crate::policy::{self, Judged, Level, Policy, Subject};
+use crate::policy::rules::{CallerView, HostView, PodView};
+use crate::policy::{self, CallerInside, Judged, Level, Policy, Subject};
 use crate::seccomp::{self, SetIdBits};
 use crate::spec::id::ContainerId;
 use crate::spec::{self, Config};
@@ -40,6 +40,8 @@ pub(super) struct Prepared {
     pub digest: String,
     /// The root file system's path, for the state.
     pub rootfs: String,
+    /// The user of the host who calls.
+    pub owner: u32,
     /// The host's control groups.
     pub hierarchies: Hierarchies,
     /// The container whose ids are shared.
@@ -74,7 +76,7 @@ pub(super) fn prepare(
     let mut facts = probe::kernel_facts(config.spec(), &bundle)
         .map_err(|error| OpsError::because(doing, &error).hint(error.hint()))?;
     let fellow = pod::look(context, doing, policy.level, config.spec(), &mut facts)?;
-    let warnings = warnings(&config);
+    let mut warnings = warnings(&config);
     let mut notes: Vec<String> = config
         .unknown_capabilities()
         .iter()
@@ -87,14 +89,23 @@ pub(super) fn prepare(
     given_ids::adopt(doing, policy.level, &mut spec, &facts, &mut notes)?;
     host.subject = subject(&policy, bundle.path(), id);
     host.systemd = driver == Driver::Systemd;
-    host.taken = given_ids::taken(context, &spec, id);
+    if facts.caller.is_none() {
+        host.taken = given_ids::taken(context, &spec, id);
+    }
     let judged = policy::judge(&policy, spec, &host)
         .map_err(|refusals| OpsError::refused(doing, &refusals))?;
     let hierarchies = Hierarchies::open().map_err(|error| OpsError::because(doing, &error))?;
-    let cgroup = group_plan::build(doing, &judged, driver, &hierarchies, &mut notes)?;
+    let hierarchies = match facts.caller {
+        None => hierarchies,
+        Some(_) => hierarchies.without_v1(),
+    };
+    let cgroup = group_plan::build(doing, &judged, driver, &facts, &hierarchies, &mut notes)?;
+    if policy.rootless.caller == CallerInside::Say {
+        warnings.extend(judged.reduced.iter().cloned());
+    }
     let filter = filter::build(doing, &judged, &policy.seccomp, &otherwise.watch, &mut notes)?;
     let rootfs = facts.rootfs.path.as_str().to_owned();
-    let joins_v1 = hierarchies.has_v1();
+    let joins_v1 = cgroup.is_some() && hierarchies.has_v1();
     let bundle_path = bundle.path().to_str().unwrap_or_default();
     let inputs = Inputs {
         judged: &judged,
@@ -114,7 +125,9 @@ pub(super) fn prepare(
     let document = plan.to_json().map_err(|error| OpsError::because(doing, &error))?;
     let digest = plan::digest(&document);
     let joined = facts.namespaces.iter().map(|found| (found.kind, found.identity)).collect();
+    let owner = facts.caller.as_ref().and_then(CallerFacts::uid);
     Ok(Prepared {
+        owner: owner.unwrap_or_else(|| rustix::process::getuid().as_raw()),
         bundle,
         judged,
         plan,
@@ -183,8 +196,19 @@ fn host_view(
     let protected = ours.into_iter().flatten().chain([root]).collect();
     let hooks = hooks::found(&spec, bundle, Path::new(facts.rootfs.path.as_str()));
     let namespaces = namespaces::found(facts);
-    let pod = pod_view(facts);
-    (spec, HostView { namespaces, pod, kernel_sources, hooks, protected, ..HostView::default() })
+    let (caller, pod) = (facts.caller.as_ref().and_then(caller_view), pod_view(facts));
+    (
+        spec,
+        HostView {
+            namespaces,
+            caller,
+            pod,
+            kernel_sources,
+            hooks,
+            protected,
+            ..HostView::default()
+        },
+    )
 }
 
 /// Whom exceptions are asked for, and on which day; where there is none, nobody asks.
@@ -198,6 +222,11 @@ pub(super) fn subject(policy: &Policy, bundle: &Path, id: Option<&ContainerId>) 
         bundle: bundle.to_string_lossy().into_owned(),
         today: now.split('T').next().unwrap_or_default().to_owned(),
     }
+}
+
+fn caller_view(facts: &CallerFacts) -> Option<CallerView> {
+    let lines = |map: &[IdMapping]| map.iter().map(|line| (line.inside, line.size)).collect();
+    Some(CallerView { uid: facts.uid()?, uids: lines(&facts.uids), gids: lines(&facts.gids) })
 }
 
 fn pod_view(facts: &KernelFacts) -> Option<PodView> {

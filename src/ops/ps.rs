@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
 use super::{Context, OpsError, Result, group};
+use crate::host::boxes;
+use crate::store::Status;
 
 /// What `ps` is called with when nobody says: every process, in full.
 const EVERYTHING: &str = "-ef";
@@ -17,6 +19,11 @@ pub fn pids(context: &Context, id: &str) -> Result<Vec<i32>> {
     let (id, store) = super::find(context, &doing, id)?;
     let stored = store.read(&id).map_err(|error| super::stored(&doing, &error))?;
     let Some(record) = stored.record else { return Ok(Vec::new()) };
+    if group::has_none(&record) {
+        let alive = matches!(stored.status, Status::Created | Status::Running);
+        let init = record.process.filter(|_| alive);
+        return Ok(init.map_or_else(Vec::new, |init| boxes::processes_beside(init.pid())));
+    }
     let Some(group) = group::open(&doing, &record)? else { return Ok(Vec::new()) };
     group.cgroup.pids().map_err(|error| OpsError::because(doing, &error))
 }

@@ -9,6 +9,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use super::{Context, OpsError, RANGES, Result};
+use crate::host::outer;
+use crate::plan::action::IdMapping;
 use crate::selftest::answers::Answers;
 use crate::selftest::{Finding, Promise, Report, answers, bundle, outside};
 
@@ -28,13 +30,24 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// When the container could not even be started.
 pub fn try_out(context: &Context, request: &TryRequest) -> Result<Report> {
     let place = Place::make().map_err(|error| OpsError::because("try", &error))?;
-    bundle::build(&place.dir).map_err(|error| OpsError::because("try: make a bundle", &error))?;
+    bundle::build(&place.dir, given_ids())
+        .map_err(|error| OpsError::because("try: make a bundle", &error))?;
     let watched = [place.dir.as_path(), Path::new(RANGES)];
     let before = observe(&watched, &place.id)?;
     let (mut findings, absent) = attack(context, request, &place)?;
     let after = observe(&watched, &place.id)?;
     findings.extend(before.compare(&after));
     Ok(Report::new(findings, absent))
+}
+
+/// The first of the ids that an engine without root would give: all that the caller's user
+/// namespace has beside the caller's own. `None` for root of the host.
+fn given_ids() -> Option<u32> {
+    let caller = outer::caller().ok().flatten()?;
+    let fits = |line: &IdMapping| line.inside != 0 && line.size >= 65_536;
+    let [users, groups] = [&caller.uids, &caller.gids]
+        .map(|map| map.iter().find(|line| fits(line)).map(|line| line.inside));
+    users.filter(|_| users == groups)
 }
 
 fn observe(watched: &[&Path], tag: &str) -> Result<outside::Host> {
@@ -159,7 +172,8 @@ fn collect(
     done("start", command(context, request, place).args(["start", &place.id]).output())?;
     let stdout = child.stdout.take().ok_or_else(|| OpsError::failed("try", "no output"))?;
     let answers = answers::read(&stdout, PATIENCE).map_err(|error| failed(&error))?;
-    let mut findings = outside::observe(pid);
+    let free = given_ids().map_or(65_536, u64::from);
+    let mut findings = outside::observe(pid, free);
     findings.extend(answers.findings());
     findings.push(outside::digests(&digest_of(explained, "/digest"), &{
         let of_state = state.pointer("/annotations/org.casemate.plan.digest");

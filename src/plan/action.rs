@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::mount::{DeviceNode, Filesystem, FsOption, MountAttributes};
-use super::resctrl::Resctrl;
 use super::task::{IoPriority, MemoryPolicy, Scheduler};
 pub use super::terms::{
     CapabilitySets, ClockOffset, ClockOffsets, Gate, GroupBelow, IdMap, IdMapping, Limit,
@@ -33,9 +32,9 @@ pub enum Action {
         cgroup: Box<CgroupPlan>,
     },
     /// Makes the container's group in resctrl, and gives it its schemata.
-    MakeResctrl(Box<Resctrl>),
+    MakeResctrl(Box<super::resctrl::Resctrl>),
     /// Puts the new process into its group in resctrl.
-    JoinResctrl(Box<Resctrl>),
+    JoinResctrl(Box<super::resctrl::Resctrl>),
     /// Opens the root file system as the engine prepared it.
     OpenRootfs {
         /// Where it is on the host.
@@ -167,6 +166,8 @@ pub enum Action {
     },
     /// Enters the network and IPC namespaces of the new process.
     EnterNetworkAndIpc,
+    /// Has copies of this process do that instead: without root, no way leads back from there.
+    VisitNetworkAndIpc,
     /// Keeps a descriptor of `/proc/sys` of the container while it is writable.
     KeepSysctl,
     /// Sets a kernel parameter of the container's network namespace.

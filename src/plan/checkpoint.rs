@@ -101,6 +101,7 @@ fn obstacle(action: &Action) -> Option<&'static str> {
         | Action::HandOverTerminal
         | Action::MakeDirectory { .. }
         | Action::EnterNetworkAndIpc
+        | Action::VisitNetworkAndIpc
         | Action::KeepSysctl
         | Action::SetNetSysctl { .. }
         | Action::MakeTerminal { .. }

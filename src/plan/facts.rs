@@ -20,10 +20,30 @@ pub struct KernelFacts {
     pub limits: LimitFacts,
     /// Whether this process is root of the initial user namespace.
     pub initial_user_namespace: bool,
+    /// The user who calls, if that is root of a user namespace only.
+    pub caller: Option<CallerFacts>,
     /// Which security modules are switched on, if the bundle asks for any.
     pub lsm: LsmFacts,
     /// Where resctrl is mounted, if the bundle asks for it.
     pub resctrl: Option<HostPath>,
+}
+
+/// A user who is root of a user namespace of its own, as rootless engines make one: the outer
+/// credentials are those of that namespace. All ids of a plan are meant as it counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallerFacts {
+    /// How its users are mapped to those of the host, or of the namespace above.
+    pub uids: Vec<IdMapping>,
+    /// How its groups are.
+    pub gids: Vec<IdMapping>,
+}
+
+impl CallerFacts {
+    /// Whom the namespace's root is outside.
+    #[must_use]
+    pub fn uid(&self) -> Option<u32> {
+        self.uids.iter().find(|line| line.inside == 0).map(|line| line.outside)
+    }
 }
 
 /// Which security modules the kernel has switched on.

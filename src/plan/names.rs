@@ -48,6 +48,7 @@ impl Action {
             Self::MakeDirectory { .. } => "rootfs.make-directory",
             Self::Remount { .. } => "mount.change",
             Self::EnterNetworkAndIpc => "ns.enter-network",
+            Self::VisitNetworkAndIpc => "ns.visit-network",
             Self::KeepSysctl => "sysctl.keep",
             Self::SetNetSysctl { .. } => "sysctl.set-network",
             Self::MakeTerminal { .. } => "terminal.make",
@@ -212,6 +213,7 @@ impl Action {
             | Self::HandOverTerminal
             | Self::EnterMounts
             | Self::EnterNetworkAndIpc
+            | Self::VisitNetworkAndIpc
             | Self::KeepSysctl
             | Self::Pivot
             | Self::EnterRoot

@@ -24,6 +24,8 @@ pub struct Case<'host> {
     pub ids: Ids,
     /// The limit of tasks where the bundle gives none.
     pub pids_limit: Option<i64>,
+    /// Promises that hold only in part, for want of root.
+    pub reduced: Vec<String>,
     /// What was changed.
     pub changes: Vec<Change>,
     /// What is refused.
@@ -57,6 +59,7 @@ impl<'host> Case<'host> {
             scratch: Vec::new(),
             ids: Ids::AsWritten,
             pids_limit: None,
+            reduced: Vec::new(),
             changes: Vec::new(),
             refusals: Vec::new(),
             excepted: Vec::new(),

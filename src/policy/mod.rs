@@ -13,6 +13,7 @@ mod hooks_table;
 mod host_table;
 mod parse;
 pub mod pods;
+mod rootless;
 pub mod rules;
 pub mod seccomp;
 mod systemd;
@@ -29,6 +30,7 @@ pub use exec::{Allow, ExecPolicy, judge_process};
 pub use hooks_table::HooksTable;
 pub use host_table::HostTable;
 pub use parse::{PolicyError, parse};
+pub use rootless::{CallerInside, RootlessPolicy};
 pub use seccomp::SeccompPolicy;
 pub use systemd::SystemdPolicy;
 pub use update::{JudgedUpdate, judge_update};
@@ -118,6 +120,8 @@ pub struct Policy {
     pub systemd: SystemdPolicy,
     /// Its table `[checkpoint]`.
     pub checkpoint: CheckpointPolicy,
+    /// Its table `[rootless]`.
+    pub rootless: RootlessPolicy,
     /// What does not hold for whom.
     pub exceptions: Vec<Exception>,
     /// What may be started in a container that runs.
@@ -135,6 +139,7 @@ impl Default for Policy {
             seccomp: SeccompPolicy::default(),
             systemd: SystemdPolicy::default(),
             checkpoint: CheckpointPolicy::default(),
+            rootless: RootlessPolicy::default(),
             exceptions: Vec::new(),
             exec: ExecPolicy::default(),
             hooks: HooksTable::default(),
@@ -220,6 +225,8 @@ pub struct Judged {
     pub ids: Ids,
     /// The limit of tasks where the bundle gives none.
     pub pids_limit: Option<i64>,
+    /// Promises that hold only in part, for want of root: whole sentences.
+    pub reduced: Vec<String>,
     /// Rules of the seccomp baseline that do not stand, by name.
     pub waived: Vec<String>,
     /// What may be started in the container while it runs.
@@ -259,7 +266,9 @@ pub fn judge(policy: &Policy, spec: Spec, host: &rules::HostView) -> Result<Judg
     let mut case = Case::new(spec, host, policy);
     rules::apply_all(&mut case);
     case.waive_baseline();
-    let Case { spec: changed, scratch, ids, pids_limit, changes, refusals, excepted, .. } = case;
+    let Case {
+        spec: changed, scratch, ids, pids_limit, reduced, changes, refusals, excepted, ..
+    } = case;
     let waived = excepted.iter().filter_map(Waived::baseline_rule).map(str::to_owned).collect();
     match policy.level {
         Level::Hardened if refusals.is_empty() => Ok(Judged {
@@ -269,6 +278,7 @@ pub fn judge(policy: &Policy, spec: Spec, host: &rules::HostView) -> Result<Judg
             scratch,
             ids,
             pids_limit,
+            reduced,
             waived,
             exec: policy.exec.clone(),
             changes,
@@ -284,6 +294,7 @@ pub fn judge(policy: &Policy, spec: Spec, host: &rules::HostView) -> Result<Judg
             scratch: Vec::new(),
             ids: Ids::AsWritten,
             pids_limit: None,
+            reduced: Vec::new(),
             exec: policy.exec.clone(),
             changes: Vec::new(),
             waived: Vec::new(),

@@ -5,7 +5,8 @@ use toml::Spanned;
 
 use super::exec::{self, ExecPolicy};
 use super::{
-    CheckpointPolicy, Exception, HooksTable, HostTable, Level, Policy, SeccompPolicy, SystemdPolicy,
+    CheckpointPolicy, Exception, HooksTable, HostTable, Level, Policy, RootlessPolicy,
+    SeccompPolicy, SystemdPolicy,
 };
 
 /// Why a policy file is not one.
@@ -39,6 +40,8 @@ struct Document {
     systemd: SystemdPolicy,
     #[serde(default)]
     checkpoint: CheckpointPolicy,
+    #[serde(default)]
+    rootless: RootlessPolicy,
     #[serde(default)]
     exception: Vec<Spanned<Exception>>,
 }
@@ -88,6 +91,7 @@ pub fn parse(file: &str, text: &str) -> Result<Policy, PolicyError> {
         hooks: document.hooks,
         systemd: document.systemd,
         checkpoint: document.checkpoint,
+        rootless: document.rootless,
         exceptions,
         exec,
     })

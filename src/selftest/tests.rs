@@ -201,7 +201,7 @@ fn a_writable_mount_must_be_nosuid_and_nodev() {
 fn an_ordinary_process_of_the_host_is_no_container() {
     let mut child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
 
-    let findings = outside::observe(i32::try_from(child.id()).unwrap());
+    let findings = outside::observe(i32::try_from(child.id()).unwrap(), 65_536);
     child.kill().unwrap();
     child.wait().unwrap();
 
@@ -310,7 +310,7 @@ const MAY_BE_ABSENT: &[&str] = &[
 #[test]
 fn unboxed_the_attempts_succeed() {
     let dir = tempfile::tempdir().unwrap();
-    bundle::build(dir.path()).unwrap();
+    bundle::build(dir.path(), None).unwrap();
     let busybox = dir.path().join("rootfs/bin/busybox");
     fs::copy("/bin/busybox", busybox).unwrap();
 

@@ -30,6 +30,18 @@ pub fn enter(target: BorrowedFd<'_>, kinds: i32) -> Result<()> {
     check(libc::c_long::from(ret)).map(drop)
 }
 
+/// Enters `home` again, which this process once left. Where no way leads back, it stays: `home`
+/// belongs to a user namespace above this process's own, and so does not matter to root of that.
+///
+/// # Errors
+/// As for [`enter`].
+pub fn come_back(home: BorrowedFd<'_>, kinds: i32) -> Result<()> {
+    match enter(home, kinds) {
+        Err(super::Errno::EPERM) if matches!(owner(home), Err(super::Errno::EPERM)) => Ok(()),
+        other => other,
+    }
+}
+
 /// `NS_GET_USERNS` and `NS_GET_NSTYPE` of ioctl_ns(2): `_IO(0xb7, 1)` and `_IO(0xb7, 3)`.
 const NS_GET_USERNS: libc::c_ulong = 0xb701;
 const NS_GET_NSTYPE: libc::c_ulong = 0xb703;

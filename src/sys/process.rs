@@ -341,6 +341,23 @@ pub fn wait_for_signal() {
     unsafe { libc::pause() };
 }
 
+/// Whom this process's user is outside of its user namespace: itself in the initial one.
+///
+/// Reads `/proc`. Reference: user_namespaces(7).
+#[must_use]
+pub fn outer_uid() -> u32 {
+    let own = rustix::process::geteuid().as_raw();
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let outside = map.lines().find_map(|line| {
+        let mut numbers = line.split_ascii_whitespace().map(str::parse::<u32>);
+        let mut next = || numbers.next()?.ok();
+        let (inside, outside, size) = (next()?, next()?, next()?);
+        let offset = own.checked_sub(inside).filter(|offset| *offset < size)?;
+        outside.checked_add(offset)
+    });
+    outside.unwrap_or(own)
+}
+
 /// Makes this process the one that orphaned descendants fall to.
 ///
 /// # Errors

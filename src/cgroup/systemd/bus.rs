@@ -17,7 +17,7 @@ use rustix::net::{
 
 use super::BusError;
 use super::message::{self, Body, FIXED_BYTES, Kind, MESSAGE_LIMIT_BYTES, Message, Method};
-use crate::sys::{Errno, Result, errno};
+use crate::sys::{Errno, Result, errno, process};
 
 /// How long an answer, or the end of a job, may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -56,7 +56,7 @@ impl Bus {
     /// # Errors
     /// [`BusError::Connect`] with the last of the sockets that was tried.
     pub(super) fn open(user: bool) -> std::result::Result<Self, BusError> {
-        let uid = rustix::process::geteuid().as_raw();
+        let uid = process::outer_uid();
         let (bus, direct) = if user {
             let run = format!("/run/user/{uid}");
             (PathBuf::from(format!("{run}/bus")), PathBuf::from(format!("{run}/systemd/private")))
@@ -90,7 +90,8 @@ impl Bus {
             ended: VecDeque::new(),
             manager: String::new(),
         };
-        let uid = rustix::process::geteuid().as_raw().to_string();
+        // As the other side sees it.
+        let uid = process::outer_uid().to_string();
         let hex: String = uid.bytes().map(|digit| format!("{digit:02x}")).collect();
         let deadline = Instant::now() + PATIENCE;
         // `BEGIN` goes along, and the first call only after the answer: systemd's own end forgets

@@ -14,6 +14,7 @@ use crate::plan::cgroup::{
     CgroupPlan, RelativePath, ScopePath, UnitProperty, UnitValue, unit_properties,
 };
 use crate::sys::placeholder::Placeholder;
+use crate::sys::process;
 
 /// A scope that was started.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ pub(in crate::cgroup) fn start(
     let failed = |source: BusError| CgroupError::Unit { what: "start", unit: name.clone(), source };
     let placeholder = Placeholder::start().map_err(|source| failed(source.into()))?;
     // Root's scopes are the system's; a user's own manager makes those of anyone else.
-    let user = !rustix::process::geteuid().is_root();
+    let user = process::outer_uid() != 0;
     let mut manager = Manager::open(user).map_err(failed)?;
     let properties = properties(plan, scope, claimant, placeholder.pid(), manager.version());
     manager.start(&name, &properties).map_err(failed)?;

@@ -23,8 +23,8 @@ pub struct ExecRequest<'a> {
     pub id: &'a str,
     /// The container's first process.
     pub init: ProcessId,
-    /// The container's control group.
-    pub cgroup: &'a Cgroup,
+    /// The container's control group, if it has one of its own.
+    pub cgroup: Option<&'a Cgroup>,
     /// The host's control groups.
     pub hierarchies: &'a Hierarchies,
     /// How the container's ids are mapped.

@@ -146,6 +146,11 @@ impl<'plan> Supervisor<'plan> {
 
     fn open_group(&mut self, below: &[GroupBelow]) -> Result<(), Cause> {
         let (cgroup, hierarchies) = (self.request.cgroup, self.request.hierarchies);
+        // One without a group of its own is in its caller's, as this process is.
+        let Some(cgroup) = cgroup else {
+            let why = "the container has no control group of its own";
+            return if below.is_empty() { Ok(()) } else { Err(Cause::said(why.to_owned())) };
+        };
         let entrance = cgroup
             .entrance(below, self.request.init.pid(), hierarchies)
             .map_err(|error| Cause::said(chain(&error)))?;

@@ -174,12 +174,12 @@ impl Supervisor<'_> {
         let spawned = spawn::init(&plan, &ours, flags, leaf);
         if let Some(home) = home {
             // What this process starts later, such as a hook, is none of the container's.
-            ns::enter(home.as_fd(), Namespace::Pid.flag())?;
+            ns::come_back(home.as_fd(), Namespace::Pid.flag())?;
         }
         let (pid, process) = spawned?;
         if let Some(own) = self.own_time.take() {
             // Only init gets the new one; its end is noticed like any other's.
-            ns::enter(own.as_fd(), Namespace::Time.flag())?;
+            ns::come_back(own.as_fd(), Namespace::Time.flag())?;
         }
         let proc = match open_proc(self.home.as_ref().map(|home| home.proc.as_fd()), pid) {
             Ok(proc) => proc,

@@ -59,6 +59,13 @@ impl Supervisor<'_> {
     }
 
     pub(super) fn set_net_sysctl(&self, name: &Text, value: &Text) -> Result<(), Cause> {
+        if self.visits {
+            return self.visit(|copy| copy.write_net_sysctl(name, value).map(|()| None)).map(drop);
+        }
+        self.write_net_sysctl(name, value)
+    }
+
+    fn write_net_sysctl(&self, name: &Text, value: &Text) -> Result<(), Cause> {
         let value = match name.as_str() {
             "net/ipv4/ping_group_range" => self.translate_groups(value.as_str())?,
             _ => value.as_str().to_owned(),

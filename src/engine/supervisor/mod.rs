@@ -5,6 +5,7 @@ mod hooks;
 mod inside;
 mod mounts;
 mod restore;
+mod visit;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -59,6 +60,8 @@ pub(super) struct Supervisor<'plan> {
     net_devices: Vec<netdev::Moved>,
     /// This process's own time namespace, while its children get another one.
     own_time: Option<OwnedFd>,
+    /// Whether copies of this process work in the network and IPC namespaces of init.
+    visits: bool,
     /// Whether a hook was begun.
     hooks_begun: bool,
     /// What init reported when it was heard in passing.
@@ -96,6 +99,7 @@ impl<'plan> Supervisor<'plan> {
             made_places: Vec::new(),
             net_devices: Vec::new(),
             own_time: None,
+            visits: false,
             hooks_begun: false,
             reported: None,
         }
@@ -119,15 +123,13 @@ impl<'plan> Supervisor<'plan> {
     }
 
     fn finish(mut self) -> Result<Launched, LaunchError> {
-        let (Some(child), Some(cgroup)) = (self.child.take(), self.cgroup.take()) else {
-            return Err(LaunchError::Incomplete);
-        };
+        let Some(child) = self.child.take() else { return Err(LaunchError::Incomplete) };
         Ok(Launched {
             pid: child.pid,
             process: child.process,
             socket: child.socket,
             range: self.range,
-            cgroup,
+            cgroup: self.cgroup.take(),
             made: std::mem::take(&mut self.made),
         })
     }
@@ -237,6 +239,10 @@ impl<'plan> Supervisor<'plan> {
             Action::MakeDirectory { at } => self.make_directory(at),
             Action::Remount { at, options, attributes } => self.remount(at, options, *attributes),
             Action::EnterNetworkAndIpc => self.enter_network_and_ipc(),
+            Action::VisitNetworkAndIpc => {
+                self.visits = true;
+                Ok(())
+            }
             Action::KeepSysctl => self.keep_sysctl(),
             Action::SetNetSysctl { name, value } => self.set_net_sysctl(name, value),
             Action::MakeTerminal { size, owner } => self.make_terminal(*size, *owner),

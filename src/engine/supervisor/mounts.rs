@@ -97,7 +97,14 @@ impl Supervisor<'_> {
         let mode = self.mode_for(filesystem)?;
         let root = self.root.as_ref().map(AsFd::as_fd);
         let surroundings = Surroundings { root, mode, notify: self.request.notify };
-        let built = mounts::build(filesystem, attributes, &ids, &surroundings)?;
+        let built = if self.visits && is_of_network_or_ipc(filesystem) {
+            let made = self.visit(|copy| {
+                mounts::build(filesystem, attributes, &copy.ids(), &surroundings).map(Some)
+            });
+            made?.ok_or(Errno::EBADF)?
+        } else {
+            mounts::build(filesystem, attributes, &ids, &surroundings)?
+        };
         if let Filesystem::Tmpfs { copy_up: Some(from), .. } = filesystem {
             copy_up::copy(self.root()?, from, built.as_fd())?;
         }
@@ -171,6 +178,11 @@ impl Supervisor<'_> {
         let place = fd::open_in_root(self.root()?, at.as_c_str(), OFlags::PATH)?;
         mounts::change(place.as_fd(), options, attributes)
     }
+}
+
+/// File systems that bind to a namespace of whoever opens them, as `EnterNetworkAndIpc` is about.
+fn is_of_network_or_ipc(filesystem: &Filesystem) -> bool {
+    matches!(filesystem, Filesystem::Sysfs { .. } | Filesystem::Mqueue { .. })
 }
 
 /// The mapping of its own that a mount has, if it is one that has any.

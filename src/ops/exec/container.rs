@@ -8,7 +8,6 @@ use oci_spec::runtime::Process;
 use super::{ExecRequest, listed, read_document};
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::ops::attend::Attending;
-use crate::ops::group::Group;
 use crate::ops::{Context, OpsError, Result, attend, find, group, record, stored};
 use crate::plan::{self, LaunchPlan};
 use crate::policy::Level;
@@ -25,8 +24,8 @@ pub(super) struct Container {
     pub plan: LaunchPlan,
     /// Its first process.
     pub init: ProcessId,
-    /// Its control group.
-    pub cgroup: Cgroup,
+    /// Its control group, if it has one of its own.
+    pub cgroup: Option<Cgroup>,
     /// The host's control groups.
     pub hierarchies: Hierarchies,
 }
@@ -48,11 +47,12 @@ impl Container {
         let entry = store.lock(&id).map_err(|error| stored(doing, &error))?;
         let record = entry.read_state().map_err(|error| stored(doing, &error))?;
         let status = entry.status(Some(&record));
-        let Group { cgroup, hierarchies } = group::open_alive(doing, &record, status)?;
+        let (cgroup, hierarchies) = group::open_to_enter(doing, &record, status)?;
         let init =
             record.process.ok_or_else(|| OpsError::failed(doing, "container not running"))?;
         let plan = read_plan(doing, &entry, &record)?;
-        if !request.ignore_paused && cgroup.is_paused().map_err(|error| failed(&error))? {
+        let is_paused = cgroup.as_ref().map_or(Ok(false), Cgroup::is_paused);
+        if !request.ignore_paused && is_paused.map_err(|error| failed(&error))? {
             return Err(OpsError::failed(doing, "cannot exec in a paused container")
                 .hint("resume it, or give --ignore-paused: the program then starts once it is"));
         }

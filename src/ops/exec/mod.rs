@@ -11,6 +11,7 @@ use container::Container;
 use super::relay::Terminal;
 use super::terminal::{self, Wanted};
 use super::{Context, Failure, OpsError, Result, attend, pid_file, record, relay, signals};
+use crate::cgroup::Cgroup;
 use crate::engine::exec::{self, Entered};
 use crate::engine::{self, LaunchError};
 use crate::host::{bundle, lsm, probe};
@@ -131,7 +132,7 @@ fn plan(
     let rlimits =
         rlimits.into_iter().flatten().flat_map(|process| process.rlimits().iter().flatten());
     let mut facts = probe::exec_facts(rlimits).map_err(|error| OpsError::because(doing, &error))?;
-    facts.joins_v1 = container.cgroup.needs_v1();
+    facts.joins_v1 = container.cgroup.as_ref().is_some_and(Cgroup::needs_v1);
     if container.plan.level == Level::Audit.as_str() {
         facts.bounding = process::bounding_set();
     }
@@ -180,7 +181,7 @@ fn enter(
     let launch = exec::ExecRequest {
         id: container.record.id.as_str(),
         init: container.init,
-        cgroup: &container.cgroup,
+        cgroup: container.cgroup.as_ref(),
         hierarchies: &container.hierarchies,
         ids: id_map(&container.plan),
         base: container.record.range.map_or(0, Range::base),

@@ -61,7 +61,7 @@ impl Builder<'_> {
     }
 
     /// An engine that gives a mapping, or joins a user namespace whose mapping it once gave, has
-    /// prepared the root file system for it.
+    /// prepared the root file system for it. Without root nothing can be given to other ids.
     pub(super) fn is_mapped(&self) -> bool {
         let linux = self.spec.linux().as_ref();
         let gives = linux.is_some_and(|linux| {
@@ -70,6 +70,7 @@ impl Builder<'_> {
         });
         let joins = self.joined.contains(&Namespace::User);
         match self.inputs.judged.ids {
+            _ if self.inputs.facts.caller.is_some() => false,
             Ids::AsWritten => false,
             Ids::OwnRange => true,
             Ids::OfPod => !gives && (!joins || self.ids == Some(IdMap::OwnRange)),

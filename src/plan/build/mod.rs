@@ -36,8 +36,8 @@ pub struct Inputs<'a> {
     pub judged: &'a Judged,
     /// What was found out about the host.
     pub facts: &'a KernelFacts,
-    /// The control group's chapter.
-    pub cgroup: CgroupPlan,
+    /// The control group's chapter; `None` where the container stays in its caller's group.
+    pub cgroup: Option<CgroupPlan>,
     /// The seccomp filter; `None` only where the level allows none.
     pub filter: Option<Program>,
     /// Who answers the calls that the filter holds up, if it does.
@@ -205,6 +205,7 @@ impl<'a> Builder<'a> {
             unlocks: self.ids.is_none() && self.inputs.facts.initial_user_namespace,
             label: label.as_ref(),
             terminal: self.process.terminal() == Some(true),
+            makes_nodes: self.inputs.facts.caller.is_none(),
             devices: &devices,
             bundle: self.inputs.bundle,
             rootfs: self.inputs.facts.rootfs.path.as_str(),
@@ -227,6 +228,9 @@ impl<'a> Builder<'a> {
                 Ok(dev) => wanted.insert(0, dev),
                 Err(error) => self.errors.push(error),
             }
+        }
+        if !setting.makes_nodes {
+            mounts::bind_nodes(&mut wanted);
         }
         mounts::dev::make_room(&mut wanted);
         if self.have_files_made() {
@@ -312,7 +316,8 @@ impl<'a> Builder<'a> {
             would_change: judged.would_change.clone(),
             notes: {
                 let asked = self.mounts.iter().flat_map(|mount| mount.notes.iter().cloned());
-                self.inputs.notes.into_iter().chain(asked).collect()
+                let reduced = judged.reduced.iter().cloned();
+                reduced.chain(self.inputs.notes).chain(asked).collect()
             },
         })
     }

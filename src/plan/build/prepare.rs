@@ -22,8 +22,9 @@ impl Builder<'_> {
             }
             (Ids::OfPod | Ids::AsWritten, _) => {}
         }
-        let cgroup = Box::new(self.inputs.cgroup.clone());
-        self.asked(track, Action::MakeCgroup { cgroup }, "/linux/cgroupsPath");
+        if let Some(cgroup) = self.inputs.cgroup.clone().map(Box::new) {
+            self.asked(track, Action::MakeCgroup { cgroup }, "/linux/cgroupsPath");
+        }
         let resctrl = self.resctrl();
         if let Some(resctrl) = resctrl.clone() {
             self.asked(track, Action::MakeResctrl(resctrl), "/linux/intelRdt");
@@ -49,8 +50,14 @@ impl Builder<'_> {
             .filter(|kind| self.has_new(*kind) || *kind == Namespace::Mount)
             .collect();
         let seen = self.joined.contains(&Namespace::Pid) && self.user == UserNamespace::OfPod;
-        let hides = seen && !self.has_early_hooks();
-        if seen && !hides {
+        // Without root, what it makes is to be had only where the host's mounts are in sight.
+        let is_user = facts.caller.is_some();
+        let hides = seen && !self.has_early_hooks() && !is_user;
+        if seen && is_user {
+            let why = "neighbours in the pod's pid namespace can read the caller's mount table \
+                       until the container is created";
+            self.inputs.notes.push(why.to_owned());
+        } else if seen && !hides {
             let why = "/hooks: a hook needs the host's mounts, so neighbours in the pod's pid \
                        namespace can read the host's mount table until it has run";
             self.inputs.notes.push(why.to_owned());

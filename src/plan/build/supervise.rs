@@ -35,8 +35,9 @@ impl Builder<'_> {
         });
         let Some(pointer) = writable.map(|mount| mount.pointer.clone()) else { return };
         let has_users = self.user != UserNamespace::None;
+        let has_group = self.inputs.cgroup.is_some();
         // On hosts with v1 the limits are elsewhere, and so would be those of groups below.
-        if has_users && self.has_new(Namespace::Cgroup) && !self.inputs.joins_v1 {
+        if has_users && has_group && self.has_new(Namespace::Cgroup) && !self.inputs.joins_v1 {
             let action = Action::DelegateCgroup { uid: self.process.user().uid() };
             self.asked(Track::Supervisor, action, &pointer);
         }
@@ -80,7 +81,10 @@ impl Builder<'_> {
         let (covers, late_covers): (Vec<_>, Vec<_>) =
             self.covers().into_iter().partition(|(action, _)| is_in_proc(action));
         covers.into_iter().for_each(|(action, origin)| self.push(track, action, origin));
-        if !hooked {
+        // Without root, a new sysfs is to be had only where one is in sight, and copies of this
+        // process are made under the host's `/proc`.
+        let in_sight = self.inputs.facts.caller.is_some();
+        if !hooked && !in_sight {
             // Here, because taking the host's mounts away takes as long as init needs for its
             // namespaces. What comes later is attached by descriptors of the new root.
             self.pivot();
@@ -90,11 +94,18 @@ impl Builder<'_> {
         self.builtin(track, Action::Await { gate: Gate::Namespaces }, made);
         if !late.is_empty() || !net.is_empty() {
             let why = "sysfs and mqueue bind to the namespaces of who opens them";
-            self.builtin(track, Action::EnterNetworkAndIpc, why);
+            let enter = match self.inputs.facts.caller {
+                None => Action::EnterNetworkAndIpc,
+                Some(_) => Action::VisitNetworkAndIpc,
+            };
+            self.builtin(track, enter, why);
         }
         late.into_iter().for_each(|mount| self.attach(mount));
         for (name, value, origin) in net {
             self.push(track, Action::SetNetSysctl { name, value }, origin);
+        }
+        if !hooked && in_sight {
+            self.pivot();
         }
         self.terminal();
         late_covers.into_iter().for_each(|(action, origin)| self.push(track, action, origin));

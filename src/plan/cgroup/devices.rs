@@ -161,6 +161,12 @@ impl DeviceRules {
         Self { default_allow, rules }
     }
 
+    /// Rules that forbid nothing.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self { default_allow: true, rules: Vec::new() }
+    }
+
     /// Whether every access to every device is allowed: no program is needed.
     #[must_use]
     pub fn allows_everything(&self) -> bool {

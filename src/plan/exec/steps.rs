@@ -101,6 +101,7 @@ fn fate(action: &Action) -> Fate {
         | Action::RunHook(_)
         | Action::Attach { .. }
         | Action::EnterNetworkAndIpc
+        | Action::VisitNetworkAndIpc
         | Action::KeepSysctl
         | Action::SetNetSysctl { .. }
         | Action::MakeTerminal { .. }

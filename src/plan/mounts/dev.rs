@@ -49,6 +49,11 @@ pub(in crate::plan) fn tree(
         let pointer = format!("/linux/devices/{index}");
         let (path, mut node) = node(device, &pointer)?;
         let Some(name) = path.as_str().strip_prefix("/dev/") else { continue };
+        let is_usual = |(usual, ..): &(&str, u32, u32)| *usual == name;
+        if !setting.makes_nodes && !is_pipe(&node) && !STANDARD.iter().any(is_usual) {
+            let what = "is a device node, which only root can make: bind it as a mount instead";
+            return Err(PlanError::new(pointer, what.to_owned()));
+        }
         node.name = text_of(name)?;
         match nodes.iter_mut().find(|there| there.name == node.name) {
             Some(there) if (there.major, there.minor) == (node.major, node.minor) => *there = node,
@@ -69,6 +74,11 @@ pub(in crate::plan) fn tree(
         files: if setting.terminal { vec![text_of("console")?] } else { Vec::new() },
         as_sources: Vec::new(),
     })
+}
+
+/// Whether a node is no device but a named pipe, which anyone can make.
+pub(in crate::plan) fn is_pipe(node: &DeviceNode) -> bool {
+    node.mode & 0o170_000 == PIPE
 }
 
 /// A node, named by its whole path, and that path.

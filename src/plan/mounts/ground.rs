@@ -108,6 +108,7 @@ mod tests {
             hardened: false,
             unlocks: false,
             label: None,
+            makes_nodes: true,
             terminal: false,
             devices: &[],
             bundle: "/bundle",

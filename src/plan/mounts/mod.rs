@@ -7,7 +7,7 @@ pub(super) mod ground;
 use oci_spec::runtime::{LinuxDevice, Mount};
 
 use super::build::PlanError;
-use super::mount::{BindIds, Filesystem, FsOption, MountAttributes};
+use super::mount::{BindIds, DeviceNode, Filesystem, FsOption, MountAttributes};
 use super::text::{HostPath, RootedPath};
 use crate::spec::mount_options::{Attributes, MountOptions, Propagation, PropagationMode};
 use crate::sys::flags::mount_attr;
@@ -50,12 +50,43 @@ pub(super) struct Setting<'a> {
     pub label: Option<&'a FsOption>,
     /// Whether the program has a terminal.
     pub terminal: bool,
+    /// Whether device nodes can be made: by root of the host alone.
+    pub makes_nodes: bool,
     /// `/linux/devices`.
     pub devices: &'a [LinuxDevice],
     /// The directory that relative sources are relative to.
     pub bundle: &'a str,
     /// Where the root file system is on the host.
     pub rootfs: &'a str,
+}
+
+/// Has the host's own nodes bound where none can be made.
+pub(super) fn bind_nodes(wanted: &mut Vec<Wanted>) {
+    let dev = wanted.iter_mut().find_map(|mount| {
+        let Filesystem::Dev(tree) = &mut mount.filesystem else { return None };
+        let pointer = mount.pointer.clone();
+        let is_device = |node: &mut DeviceNode| !dev::is_pipe(node);
+        Some((pointer, tree.nodes.extract_if(.., is_device).collect::<Vec<_>>()))
+    });
+    let Some((pointer, nodes)) = dev else { return };
+    for node in nodes {
+        let path = format!("/dev/{}", node.name);
+        let (Ok(source), Ok(at)) = (HostPath::new(&path), RootedPath::new(&path)) else { continue };
+        if wanted.iter().any(|mount| mount.at == at) {
+            continue;
+        }
+        let flags = mount_attr::NOSUID | mount_attr::NOEXEC;
+        wanted.push(Wanted {
+            pointer: pointer.clone(),
+            at,
+            filesystem: Filesystem::Bind { source, recursive: false, inside: None, ids: None },
+            attributes: MountAttributes {
+                propagation: mount_attr::MS_PRIVATE,
+                ..MountAttributes::plain(flags)
+            },
+            notes: Vec::new(),
+        });
+    }
 }
 
 /// Converts every mount of the bundle.

@@ -1,6 +1,7 @@
 //! The rules, by subject. Each is named after its control.
 
 mod builders;
+mod caller;
 mod devices;
 mod hooks;
 mod kernel;
@@ -21,6 +22,8 @@ pub struct HostView {
     pub subject: Subject,
     /// What each namespace named by path leads to.
     pub namespaces: Vec<FoundNamespaceOf>,
+    /// The user who calls, if that is root of a user namespace only.
+    pub caller: Option<CallerView>,
     /// Whose ids are shared, if the container is of a pod that exists.
     pub pod: Option<PodView>,
     /// Lines of the bundle's mappings that have ids of others: where, and who has them, as a clause.
@@ -79,6 +82,17 @@ pub struct FoundHook {
     pub of_process: bool,
     /// Why others than root could decide what is run: a clause.
     pub untrusted: Option<String>,
+}
+
+/// A user who is root of a user namespace only, and calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallerView {
+    /// Whom that root is outside.
+    pub uid: u32,
+    /// The users of the namespace: first id, number of ids.
+    pub uids: Vec<(u32, u32)>,
+    /// The groups of the namespace.
+    pub gids: Vec<(u32, u32)>,
 }
 
 /// A live container whose ids are shared.

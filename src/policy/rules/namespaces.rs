@@ -2,7 +2,7 @@
 
 use oci_spec::runtime::{LinuxIdMapping, LinuxNamespace, LinuxNamespaceType};
 
-use super::{Found, PodView};
+use super::{Found, PodView, caller};
 use crate::policy::{Case, Ids, RuleId};
 
 const OWN_RANGE: RuleId = RuleId("ids.own-range");
@@ -138,6 +138,10 @@ fn own_ids(case: &mut Case<'_>) {
         (Some(_), _) => given_mappings(case),
         (None, None) => {
             add(case, LinuxNamespaceType::User);
+            if let Some(caller) = &case.host.caller {
+                caller::keep_ids(case, caller);
+                return;
+            }
             case.ids = Ids::OwnRange;
             let from = "root inside is root outside";
             case.change(OWN_RANGE, LIST, from, "65536 host ids that no other container has");
@@ -171,6 +175,9 @@ fn join_user(case: &mut Case<'_>, index: usize, pod: Option<&PodView>) {
 /// policy or another.
 fn pod_ids(case: &mut Case<'_>, pod: &PodView) {
     case.ids = Ids::OfPod;
+    if let Some(caller) = &case.host.caller {
+        caller::judge_users(case, caller, LIST, &pod.uids);
+    }
     let (uids, gids) = mappings(case);
     for (name, given, lines) in [("uidMappings", uids, &pod.uids), ("gidMappings", gids, &pod.gids)]
     {
@@ -185,7 +192,8 @@ fn pod_ids(case: &mut Case<'_>, pod: &PodView) {
                 "leave the mappings out, or give those of the pod",
             );
         }
-        if lines.iter().any(|(_, outside, _)| *outside < FIRST_FREE) {
+        let hosts = case.host.caller.is_none();
+        if hosts && lines.iter().any(|(_, outside, _)| *outside < FIRST_FREE) {
             case.refuse(
                 NO_HOST_ROOT,
                 LIST,
@@ -228,9 +236,20 @@ fn given_mappings(case: &mut Case<'_>) {
         ("gidMappings", linux.gid_mappings().clone()),
     ];
     if both.iter().all(|(_, lines)| lines.as_ref().is_none_or(Vec::is_empty)) {
+        if let Some(caller) = &case.host.caller {
+            caller::keep_ids(case, caller);
+            return;
+        }
         case.ids = Ids::OwnRange;
         let to = "65536 host ids that no other container has";
         case.change(OWN_RANGE, "/linux/uidMappings", "nothing is mapped", to);
+        return;
+    }
+    if let Some(caller) = &case.host.caller {
+        let (uids, gids) = mappings(case);
+        caller::judge_range(case, "/linux/uidMappings", &caller.uids, &uids);
+        caller::judge_range(case, "/linux/gidMappings", &caller.gids, &gids);
+        caller::judge_users(case, caller, "/linux/uidMappings", &uids);
         return;
     }
     for (at, whose) in case.host.taken.clone() {
