@@ -91,6 +91,8 @@ mod rootfs;
 #[cfg(test)]
 mod rootfs_shift;
 #[cfg(test)]
+mod rootless;
+#[cfg(test)]
 mod seccomp_baseline;
 #[cfg(test)]
 mod seccomp_cli;
