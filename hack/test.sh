@@ -64,7 +64,7 @@ debian() {
 # hack/engines.sh.
 engines() {
 	need_packages podman conmon netavark aardvark-dns catatonit containerd buildah docker.io \
-		containernetworking-plugins curl fuse-overlayfs iproute2 iptables bsdutils uidmap &&
+		containernetworking-plugins curl fuse-overlayfs iproute2 iptables bsdutils uidmap slirp4netns &&
 		cargo test --locked --test integration -- --ignored --test-threads 3 engines:: \
 			--skip engines::software::
 }
