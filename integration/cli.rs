@@ -234,18 +234,6 @@ fn an_option_that_lacks_its_value_is_told_so_in_the_words_of_every_runtime() {
     assert_eq!(last_line(&said), "error: flag needs an argument: --bundle");
 }
 
-// rows: create.--no-pivot
-#[test]
-fn no_pivot_is_refused_for_what_it_would_mean() {
-    for verb in ["create", "run"] {
-        let said = runtime().call([verb, "--no-pivot", "a"]).failed(1);
-
-        let sentence =
-            format!("error: {verb} `a`: `--no-pivot` would leave the host's file systems");
-        assert!(last_line(&said).starts_with(&sentence), "{said}");
-    }
-}
-
 #[test]
 fn a_bundle_without_a_config_is_said_to_have_none() {
     for words in [&["explain"][..], &["create", "a"], &["run", "a"]] {

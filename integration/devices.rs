@@ -96,7 +96,7 @@ fn masked_paths_are_empty_and_read_only_ones_are_read_only() {
         .set("/linux/maskedPaths/-", json!("/etc/secret"))
         .set("/linux/maskedPaths/-", json!("/etc/dir"))
         .set("/linux/maskedPaths/-", json!("/etc/dir"))
-        .set("/linux/maskedPaths/-", json!("/etc/other"))
+        .set("/linux/maskedPaths/-", json!("etc/other"))
         .set("/linux/maskedPaths/-", json!("/not/there"))
         .set("/linux/readonlyPaths/-", json!("/etc/fixed"))
         .set("/linux/readonlyPaths/-", json!("/not/there"))
@@ -116,6 +116,9 @@ fn masked_paths_are_empty_and_read_only_ones_are_read_only() {
         assert!(said.starts_with("0\n"), "{said}");
         assert_eq!(said.matches("Read-only file system").count(), 2, "{said}");
         assert!(said.ends_with("content\n1\none\n"), "{said}");
+        let dir = bundle.dir().to_str().unwrap();
+        let explained = runtime.call(["explain", "--bundle", dir]).ok();
+        assert!(explained.contains(": taken as a path from the root"), "{explained}");
     }
 }
 

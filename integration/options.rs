@@ -6,6 +6,8 @@ use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::support::{Bundle, Runtime, patience};
 
 // rows: cli.--root
@@ -130,6 +132,45 @@ fn the_callers_keys_stay_behind_unless_asked_for() {
             std::thread::sleep(Duration::from_millis(200));
             assert!(is_held(&name), "{name} is gone");
         }
+        runtime.call(["delete", "--force", bundle.id()]).ok();
+    }
+}
+
+// rows: create.--no-pivot
+#[test]
+fn without_pivot_the_hosts_mounts_are_out_of_reach_all_the_same() {
+    // With the host's mounts below the root, a bare procfs could be mounted: one without masks.
+    let bare = "unshare -mrpf sh -ec 'mount -t proc none /proc && echo mounted' 2>&1; \
+                grep -c . /proc/self/mountinfo; sleep 60";
+    let sets = json!(["CAP_SYS_ADMIN", "CAP_SETFCAP", "CAP_SYS_CHROOT", "CAP_DAC_OVERRIDE"]);
+    for runtime in [Runtime::audit(), Runtime::new()] {
+        let bundle = Bundle::new()
+            .set("/process/capabilities/bounding", sets.clone())
+            .set("/process/capabilities/permitted", sets.clone())
+            .set("/process/capabilities/effective", sets.clone())
+            .shell(bare);
+        let dir = bundle.dir().to_str().unwrap();
+        let created = runtime.call(["create", "--no-pivot", "--bundle", dir, bundle.id()]);
+        assert_eq!((created.status, created.stderr.as_str()), (Some(0), ""));
+        runtime.start(&bundle).ok();
+        created.wait_for("\n");
+
+        let init = runtime.state(&bundle)["pid"].as_i64().unwrap();
+        let table = fs::read_to_string(format!("/proc/{init}/mountinfo")).unwrap();
+        assert!(!created.printed().contains("mounted\n"), "{}", created.printed());
+        // All that there is in its namespace lies below its root, which is the bundle's.
+        let root = table.lines().find(|line| line.split(' ').nth(4) == Some("/")).unwrap();
+        assert!(root.contains(bundle.id()), "{table}");
+        let entered = Command::new("nsenter")
+            .args([&format!("--mount=/proc/{init}/ns/mnt"), "ls", "/"])
+            .output()
+            .unwrap();
+        let names = String::from_utf8_lossy(&entered.stdout).into_owned();
+        assert_eq!(
+            names.lines().count(),
+            fs::read_dir(bundle.rootfs()).unwrap().count(),
+            "{names}"
+        );
         runtime.call(["delete", "--force", bundle.id()]).ok();
     }
 }

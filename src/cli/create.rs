@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{Outcome, report};
-use crate::ops::{self, Context, CreateRequest, OpsError, Otherwise, WatchRequest};
+use crate::ops::{self, Context, CreateRequest, Otherwise, WatchRequest};
 use crate::plan::build::CreateOptions;
 
 /// Create a container: everything up to the point where its program would start
@@ -57,24 +57,19 @@ pub(super) struct LaunchArgs {
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
 
-    /// Always refused: without pivot_root, the host's file systems stay within reach
+    /// Taken because engines may give it; pivot_root is used all the same
+    ///
+    /// Without it the host's file systems would stay within reach. On a host whose root is a
+    /// ramdisk the kernel refuses it, and so does this command.
     #[arg(long)]
     no_pivot: bool,
 }
 
 impl LaunchArgs {
     /// What is asked of the operation.
-    pub(super) fn request(&self, verb: &str) -> Result<CreateRequest, OpsError> {
-        if self.no_pivot {
-            let doing = format!("{verb} `{}`", self.id);
-            return Err(OpsError::failed(
-                doing,
-                "`--no-pivot` would leave the host's file systems within the container's reach",
-            )
-            .fact("undone", "nothing was created")
-            .hint("leave `--no-pivot` out, and boot from a root file system other than rootfs"));
-        }
-        Ok(CreateRequest {
+    pub(super) fn request(&self) -> CreateRequest {
+        note_no_pivot(self.no_pivot);
+        CreateRequest {
             id: self.id.clone(),
             bundle: self.bundle.clone(),
             pid_file: self.pid_file.clone(),
@@ -88,12 +83,20 @@ impl LaunchArgs {
                 watch: WatchRequest { record: self.record.clone(), ..WatchRequest::default() },
                 arguments: None,
             },
-        })
+        }
+    }
+}
+
+/// Says what becomes of `--no-pivot`. What it is for, a root that is a ramdisk, is refused by the
+/// step that needs the other kind.
+pub(super) fn note_no_pivot(asked: bool) {
+    if asked {
+        tracing::debug!("--no-pivot: pivot_root is used all the same");
     }
 }
 
 pub(super) fn perform(context: &Context, args: &CreateArgs) -> Outcome {
-    let request = args.common.request("create")?;
+    let request = args.common.request();
     let warnings = ops::create(context, &request)?;
     report::warnings(&format!("create `{}`", request.id), &warnings);
     Ok(ExitCode::SUCCESS)

@@ -7,8 +7,9 @@ use clap::Args;
 
 use super::Outcome;
 use super::checkpoint::KeptArgs;
+use super::create::note_no_pivot;
 use crate::ops::checkpoint::Flags;
-use crate::ops::{self, Context, CreateRequest, OpsError, RestoreRequest};
+use crate::ops::{self, Context, CreateRequest, RestoreRequest};
 
 /// Make a container again from the files that `checkpoint` wrote
 ///
@@ -59,7 +60,7 @@ pub(super) struct RestoreArgs {
     #[arg(long, value_name = "LABEL")]
     lsm_mount_context: Option<String>,
 
-    /// Always refused: without pivot_root, the host's file systems stay within reach
+    /// Taken because engines may give it; pivot_root is used all the same
     #[arg(long)]
     no_pivot: bool,
 
@@ -70,11 +71,7 @@ pub(super) struct RestoreArgs {
 
 pub(super) fn perform(context: &Context, args: &RestoreArgs) -> Outcome {
     let doing = format!("restore `{}`", args.id);
-    if args.no_pivot {
-        let message =
-            "`--no-pivot` would leave the host's file systems within the container's reach";
-        return Err(OpsError::failed(doing, message).fact("undone", "nothing was created"));
-    }
+    note_no_pivot(args.no_pivot);
     let request = RestoreRequest {
         create: CreateRequest {
             id: args.id.clone(),

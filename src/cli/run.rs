@@ -37,7 +37,7 @@ pub(super) struct RunArgs {
 }
 
 pub(super) fn perform(context: &Context, args: &RunArgs) -> Outcome {
-    let mut create = args.common.request("run")?;
+    let mut create = args.common.request();
     create.otherwise.watch.report = match &args.seccomp_report {
         None => ReportRequest::ByPolicy,
         Some(None) if args.detach => {

@@ -104,7 +104,15 @@ impl Supervisor<'_> {
 
     pub(super) fn pivot(&mut self) -> Result<(), Cause> {
         rustix::process::fchdir(self.root()?).map_err(errno)?;
-        mount::pivot_root_here()?;
+        mount::pivot_root_here().map_err(|error| {
+            // The root is on a mount of its own, and nothing above it is shared.
+            if error != Errno::EINVAL {
+                return error.into();
+            }
+            let why = "the host's root is a ramdisk, which cannot be left: put another mount over \
+                       it before the engine is started";
+            Cause::with_detail(error, why.to_owned())
+        })?;
         Ok(mount::detach_here()?)
     }
 

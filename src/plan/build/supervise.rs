@@ -78,6 +78,7 @@ impl Builder<'_> {
         if let Some((at, Ground::Memory)) = self.directory() {
             self.asked(track, Action::MakeDirectory { at }, "/process/cwd");
         }
+        self.note_relative_covers();
         let (covers, late_covers): (Vec<_>, Vec<_>) =
             self.covers().into_iter().partition(|(action, _)| is_in_proc(action));
         covers.into_iter().for_each(|(action, origin)| self.push(track, action, origin));
@@ -281,6 +282,22 @@ impl Builder<'_> {
         let owner = process::terminal_owner(self.process, self.ids.as_ref());
         let action = Action::MakeTerminal { size, owner };
         self.asked(Track::Supervisor, action, "/process/terminal");
+    }
+
+    /// The specification wants absolute paths. Other runtimes stand in the root when they read
+    /// them: what is meant is covered rather than left open.
+    fn note_relative_covers(&mut self) {
+        let Some(linux) = self.spec.linux().as_ref() else { return };
+        for (list, paths) in
+            [("maskedPaths", linux.masked_paths()), ("readonlyPaths", linux.readonly_paths())]
+        {
+            for (index, path) in paths.iter().flatten().enumerate() {
+                if !path.starts_with('/') {
+                    let note = format!("/linux/{list}/{index}: taken as a path from the root");
+                    self.inputs.notes.push(note);
+                }
+            }
+        }
     }
 
     /// Read-only and masked paths, in this order: a mask lies on top.
