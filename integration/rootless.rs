@@ -202,6 +202,22 @@ fn ids_that_the_user_does_not_have_are_refused_by_name() {
 }
 
 #[test]
+fn the_doctor_tells_a_user_what_holds() {
+    let user = User::new();
+
+    let said = user.call(&["doctor"]);
+
+    let said = text(&said.stdout);
+    assert!(said.contains("root of a user namespace, and uid 61500 outside"), "{said}");
+    assert!(said.contains("`podman run --userns=auto:size=65536`"), "{said}");
+    assert!(
+        !said.contains(" ILL ") && said.contains(".local/state/casemate/audit.jsonl"),
+        "{said}"
+    );
+    assert!(!user.path("home/.local").exists(), "it changes nothing");
+}
+
+#[test]
 fn devices_are_the_hosts_own_and_no_others() {
     let user = User::new();
     let device = json!({"path": "/dev/loop-control", "type": "c", "major": 10, "minor": 237});
@@ -416,4 +432,51 @@ fn the_users_own_systemd_makes_the_group_and_holds_its_limits() {
     inside(&["resume", bundle.id()]);
     inside(&["delete", "--force", bundle.id()]);
     assert!(!cgroup2().join(place).exists());
+}
+
+#[cfg(feature = "fault")]
+#[test]
+fn every_step_can_fail_and_leaves_nothing_behind() {
+    let user = User::new();
+    let bundle = plain("true")
+        .set("/root/readonly", json!(false))
+        .set("/process/cwd", json!("/made-for-cwd"))
+        .mount("/made/here", "bind", "/etc/hostname", &["bind", "ro"])
+        .mount("/memory", "tmpfs", "tmpfs", &["mode=700", "size=64k"])
+        .set("/process/oomScoreAdj", json!(500))
+        .set("/linux/sysctl", json!({"net.ipv4.ping_group_range": "0 0"}));
+    give(bundle.dir(), USER);
+    let at = bundle.dir().to_str().unwrap();
+    let explained = user.call(&["explain", "--json", "--bundle", at]);
+    let explained: Value = serde_json::from_slice(&explained.stdout).unwrap();
+    let steps = explained["plan"]["steps"].as_array().unwrap();
+    let kept = |path: &Path| {
+        let found = Command::new("find").arg(path).arg("-xdev").output().unwrap();
+        text(&found.stdout)
+    };
+    let before = kept(bundle.dir());
+    let inhabitants = || {
+        let all = fs::read_dir("/proc").unwrap().flatten();
+        all.filter(|of| of.metadata().is_ok_and(|of| of.uid() == USER)).count()
+    };
+    let alive = inhabitants();
+
+    assert!(steps.len() > 80, "{} steps", steps.len());
+    for (number, step) in (1..).zip(steps) {
+        let mut command = user.command(&user.path("casemate"));
+        command.env("CASEMATE_FAULT", format!("{number}"));
+        let failed = command.args(["run", "--bundle", at, bundle.id()]).output().unwrap();
+        let said = text(&failed.stderr);
+        assert!(!failed.status.success(), "step {number} {step}: {said}");
+        assert!(said.contains(&format!("step {number} `")), "{step}: {said}");
+        assert_eq!(kept(bundle.dir()), before, "step {number} {step}");
+        assert_eq!(kept(&user.path("run/casemate")).lines().count(), 1, "step {number} {step}");
+        let deadline = Instant::now() + patience(Duration::from_secs(10));
+        while inhabitants() > alive {
+            assert!(Instant::now() < deadline, "step {number} {step} left a process");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    let ran = user.call(&["run", "--bundle", at, bundle.id()]);
+    assert!(ran.status.success(), "{ran:?}");
 }

@@ -15,6 +15,15 @@ const WANTED: [(&str, &str); 3] = [
     ("pids", "limits of processes (`--pids-limit`, Podman's default) are refused"),
 ];
 
+/// What a user without root has.
+pub(super) fn of_a_user() -> Finding {
+    Finding::note(
+        AREA,
+        "without root, limits hold in groups that are delegated to you: `--cgroup-manager systemd` in \
+         a session of yours",
+    )
+}
+
 pub(super) fn look() -> Vec<Finding> {
     let hierarchies = match Hierarchies::open() {
         Ok(hierarchies) => hierarchies,

@@ -1,12 +1,31 @@
 //! Host ids: the registry, and who else has claims.
 
 use super::{Finding, Places};
+use crate::plan::action::IdMapping;
+use crate::plan::facts::CallerFacts;
 use crate::store::ranges::{Range, Ranges};
 
 const AREA: &str = "ids";
 
 pub(super) fn look(places: &Places<'_>) -> Vec<Finding> {
-    vec![registry(places), subordinates(places)]
+    match places.caller {
+        None => vec![registry(places), subordinates(places)],
+        Some(caller) => vec![of_a_user(caller)],
+    }
+}
+
+/// Whether an engine can give a container ids that are not the user's.
+fn of_a_user(caller: &CallerFacts) -> Finding {
+    let fits =
+        |map: &[IdMapping]| map.iter().any(|line| line.inside != 0 && line.size >= Range::LENGTH);
+    if fits(&caller.uids) && fits(&caller.gids) {
+        let found = "there are 65536 ids beside yours: `podman run --userns=auto:size=65536` gives them \
+                     to a container";
+        return Finding::well(AREA, found);
+    }
+    Finding::poor(AREA, "there are no 65536 ids beside yours: root in every container is you").remedy(
+        "have root give you 65536 in /etc/subuid and /etc/subgid, and call `podman system migrate`",
+    )
 }
 
 fn registry(places: &Places<'_>) -> Finding {

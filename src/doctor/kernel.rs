@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 
 use super::Finding;
+use crate::plan::facts::CallerFacts;
 use crate::sys::flags::mount_attr;
 use crate::sys::mount::{self, Attributes, NewFilesystem};
 use crate::sys::{Errno, errno, seccomp};
@@ -17,8 +18,22 @@ const USEFUL: [((u32, u32), &str); 2] = [
     ((6, 8), "the whole table of mounts is read to find an overlay's layers"),
 ];
 
-pub(super) fn look() -> Vec<Finding> {
-    vec![release(), root(), limits(), namespaces(), id_mapping(), overlay(), filters(), lsm()]
+pub(super) fn look(caller: Option<&CallerFacts>) -> Vec<Finding> {
+    let (who, limits, id_mapping) = match caller {
+        None => (root(), limits(), id_mapping()),
+        Some(caller) => of_a_user(caller),
+    };
+    vec![release(), who, limits, namespaces(), id_mapping, overlay(), filters(), lsm()]
+}
+
+/// What a user without root has, and has not.
+fn of_a_user(caller: &CallerFacts) -> (Finding, Finding, Finding) {
+    let uid = caller.uid().map_or_else(|| "nobody".to_owned(), |uid| format!("uid {uid}"));
+    let who = format!("this is root of a user namespace, and {uid} outside");
+    let limits = "without root, hard limits cannot be raised, nor oom scores lowered";
+    let mapping =
+        "without root, mounts of the host cannot translate ids: the engine's own are kept";
+    (Finding::well(AREA, who), Finding::note(AREA, limits), Finding::note(AREA, mapping))
 }
 
 fn release() -> Finding {
@@ -44,7 +59,10 @@ fn root() -> Finding {
     if rustix::process::geteuid().is_root() {
         Finding::well(AREA, "this is root")
     } else {
-        Finding::ill(AREA, "this is not root").remedy("run it as root; engines as root do, too")
+        Finding::ill(AREA, "this is not root").remedy(
+            "run it as root; or where your engine is root of a user namespace: \
+             `podman unshare casemate doctor`",
+        )
     }
 }
 

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::plan::facts::CallerFacts;
+
 /// How something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -79,6 +81,8 @@ pub struct Places<'a> {
     pub policy: Option<&'a Path>,
     /// The audit record.
     pub audit: &'a Path,
+    /// The user who calls as root of a user namespace, if it is not root of the host.
+    pub caller: Option<&'a CallerFacts>,
     /// Today in UTC, as `YYYY-MM-DD`.
     pub today: &'a str,
     /// Where configuration of engines lies: `/`, but for tests.
@@ -88,8 +92,11 @@ pub struct Places<'a> {
 /// Looks at everything.
 #[must_use]
 pub fn examine(places: &Places<'_>) -> Vec<Finding> {
-    let mut findings = kernel::look();
-    findings.extend(groups::look());
+    let mut findings = kernel::look(places.caller);
+    findings.extend(match places.caller {
+        None => groups::look(),
+        Some(_) => vec![groups::of_a_user()],
+    });
     findings.extend(ids::look(places));
     findings.extend(places::look(places));
     findings.extend(engines::look(places));

@@ -29,6 +29,7 @@ fn whatever_is_not_well_says_what_to_do() {
         ranges: &ranges,
         policy: None,
         audit: &audit,
+        caller: None,
         today: "2030-01-01",
         etc: dir.path().to_owned(),
     };

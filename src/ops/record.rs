@@ -1,7 +1,7 @@
 //! What is written to the audit record, and when. A record that cannot be written does not stop
 //! a container in this version; `--debug` tells.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::{Failure, OpsError};
@@ -14,24 +14,25 @@ use crate::spec::id::ContainerId;
 use crate::store::{Record, rfc3339};
 
 fn append(event: &Event) {
-    let appended = Sink::open(&file()).and_then(|sink| sink.append(event));
+    let file = file();
+    if let Some(above) = file.parent().and_then(Path::parent).filter(|above| !above.exists()) {
+        // The sink makes what is its own; a new home has less.
+        let _ = std::fs::create_dir_all(above);
+    }
+    let appended = Sink::open(&file).and_then(|sink| sink.append(event));
     if let Err(error) = appended {
         tracing::debug!("audit record: {error}");
     }
 }
 
 /// The record of the host; that of a user without root is the user's.
-fn file() -> PathBuf {
+pub(super) fn file() -> PathBuf {
     let is_user = || outer::caller().is_ok_and(|caller| caller.is_some());
     let state = || {
         let given = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
         given.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")))
     };
     let state = if is_user() { state().filter(|dir| dir.is_absolute()) } else { None };
-    if let Some(dir) = &state {
-        // The sink makes what is its own; a new home has less.
-        let _ = std::fs::create_dir_all(dir);
-    }
     state.map_or_else(|| PathBuf::from(DEFAULT_FILE), |dir| dir.join("casemate/audit.jsonl"))
 }
 

@@ -53,6 +53,11 @@ impl Builder<'_> {
         // Without root, what it makes is to be had only where the host's mounts are in sight.
         let is_user = facts.caller.is_some();
         let hides = seen && !self.has_early_hooks() && !is_user;
+        if is_user && self.joined.contains(&Namespace::Pid) && self.has_early_hooks() {
+            let what = "cannot be run beside a pid namespace that is joined: without root, what \
+                        joins it cannot come back, and they would be born there";
+            self.fault("/hooks", what);
+        }
         if seen && is_user {
             let why = "neighbours in the pod's pid namespace can read the caller's mount table \
                        until the container is created";
