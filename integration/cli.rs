@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Ran, Runtime, unique_tag};
+use crate::support::{Ran, Runtime};
 
 fn runtime() -> Runtime {
     Runtime::new()
@@ -97,8 +97,13 @@ fn spec_writes_a_config_and_overwrites_none() {
     let again = runtime.call(["spec"]).failed(1);
     assert!(last_line(&again).contains("config.json: the file exists; hint: move it away"));
     assert_eq!(fs::read_to_string(dir.join("config.json")).unwrap(), text);
-    let rootless = runtime.call(["spec", "--rootless"]).failed(1);
-    assert!(rootless.contains("starts containers for root alone"), "{rootless}");
+    let user = dir.join("user");
+    fs::create_dir(&user).unwrap();
+    silent(runtime.call(["spec", "--rootless", "-b", user.to_str().unwrap()]));
+    let text = fs::read_to_string(user.join("config.json")).unwrap();
+    let without: Value = serde_json::from_str(&text).unwrap();
+    assert!(config["linux"].get("resources").is_some(), "{config}");
+    assert!(without["linux"].get("resources").is_none(), "{without}");
 }
 
 // rows: cli.delete-force-unknown
@@ -304,12 +309,14 @@ fn a_person_at_a_terminal_reads_the_hint_last() {
         return;
     }
     let runtime = runtime();
-    let line = format!("{} spec --rootless -b {}", env!("CARGO_BIN_EXE_casemate"), unique_tag());
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("config.json"), "{}").unwrap();
+    let line = format!("{} spec -b {}", env!("CARGO_BIN_EXE_casemate"), dir.path().display());
     let mut command = Command::new(script);
     command.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null());
 
     let said = runtime.finish(command).stdout.replace('\r', "");
 
-    assert!(said.starts_with("error: spec --rootless: "), "{said}");
-    assert!(last_line(&said).starts_with("hint: leave `--rootless` out"), "{said}");
+    assert!(said.starts_with("error: write "), "{said}");
+    assert!(last_line(&said).starts_with("hint: move it away"), "{said}");
 }
