@@ -289,3 +289,26 @@ fn what_is_mounted_on_the_root_is_the_root() {
     let said = Runtime::new().run(&bundle).failed(3);
     assert!(said.contains("refused by rule `mount.no-kernel-cover`"), "{said}");
 }
+
+#[test]
+fn a_place_inside_is_bound_with_a_mapping_of_its_own() {
+    let runtime = Runtime::audit();
+    let mut bundle = Bundle::new().args(["/bin/stat", "-c", "%u", "/final/file"]);
+    let volume = bundle.dir().join("volume");
+    fs::create_dir_all(&volume).unwrap();
+    fs::write(volume.join("file"), "").unwrap();
+    for place in ["mnt", "final"] {
+        fs::create_dir_all(bundle.rootfs().join(place)).unwrap();
+    }
+    // What the mount before has put there is seen, and its ids are translated.
+    bundle = bundle.mount("/mnt", "bind", volume.to_str().unwrap(), &["bind"]);
+    let source = bundle.rootfs().join("mnt");
+    let maps = serde_json::json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+    let mount = serde_json::json!({
+        "destination": "/final", "type": "bind", "source": source, "options": ["rbind"],
+        "uidMappings": maps, "gidMappings": maps,
+    });
+    let bundle = bundle.set("/mounts/-", mount);
+
+    assert_eq!(runtime.run(&bundle).ok().trim(), "100000");
+}

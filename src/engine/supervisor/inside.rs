@@ -28,6 +28,7 @@ impl Supervisor<'_> {
     }
 
     pub(super) fn enter_mounts(&mut self) -> Result<(), Cause> {
+        self.make_own_mappings()?;
         self.keep_home()?;
         Ok(ns::enter(self.child()?.process.as_fd(), Namespace::Mount.flag())?)
     }

@@ -18,6 +18,7 @@ use super::steps::{attach, netdev, resctrl, rootfs, task as scheduling};
 use super::wire::{self, Message};
 use super::{LaunchError, Launched, Request};
 use crate::cgroup::Cgroup;
+use crate::plan::mount::BindMapping;
 use crate::plan::text::RootedPath;
 use crate::plan::{Action, IdMap, LaunchPlan, Namespace, Slot, Step, StepId, Track};
 use crate::store::ranges::Range;
@@ -49,6 +50,8 @@ pub(super) struct Supervisor<'plan> {
     rootfs: Option<OwnedFd>,
     root: Option<OwnedFd>,
     mapping: Option<OwnedFd>,
+    /// Mappings of mounts that are built inside.
+    own_mappings: Vec<(&'plan BindMapping, OwnedFd)>,
     child: Option<Child>,
     home: Option<Home>,
     sysctl: Option<OwnedFd>,
@@ -91,6 +94,7 @@ impl<'plan> Supervisor<'plan> {
             rootfs: None,
             root: None,
             mapping: None,
+            own_mappings: Vec::new(),
             child: None,
             home: None,
             sysctl: None,
@@ -169,6 +173,7 @@ impl<'plan> Supervisor<'plan> {
         }
         // Descriptors first: what is left to do must not fail for want of them.
         self.slots.clear();
+        self.own_mappings.clear();
         self.namespaces.clear();
         self.masks = attach::Masks::default();
         (self.root, self.rootfs, self.mapping, self.sysctl) = (None, None, None, None);

@@ -11,10 +11,10 @@ use crate::engine::steps::mount::{self as mounts, Surroundings};
 use crate::engine::steps::overlay::Layers;
 use crate::engine::steps::shift::Parts;
 use crate::engine::steps::{attach, copy_up, dev, mapping, mount_point};
-use crate::plan::Slot;
 use crate::plan::action::{Overlay, Place};
 use crate::plan::mount::{BindIds, BindMapping, DeviceNode, Filesystem, FsOption, MountAttributes};
 use crate::plan::text::RootedPath;
+use crate::plan::{Action, Slot};
 use crate::sys::flags::mount_attr;
 use crate::sys::mount::{self, Attributes};
 use crate::sys::{Errno, errno, fd};
@@ -160,10 +160,29 @@ impl Supervisor<'_> {
         Ok(())
     }
 
+    /// Makes what mounts that are built inside need: nobody can make a user namespace there, where
+    /// the container's root lies over that of the mount namespace.
+    ///
+    /// Reference: clone(2), `EPERM`: "the caller is in a chroot environment".
+    pub(super) fn make_own_mappings(&mut self) -> Result<(), Cause> {
+        if !self.own_mappings.is_empty() {
+            return Ok(());
+        }
+        for step in &self.plan.steps {
+            let Action::BuildMount { filesystem, .. } = &step.action else { continue };
+            if let Filesystem::Bind { inside: Some(_), ids: Some(ids), .. } = filesystem
+                && let Some(wanted) = &ids.own
+            {
+                let made = self.own_mapping(wanted)?;
+                self.own_mappings.push((wanted, made));
+            }
+        }
+        Ok(())
+    }
+
     fn own_mapping(&self, wanted: &BindMapping) -> Result<OwnedFd, Cause> {
-        // From inside, /proc is the container's.
-        if let Some(home) = &self.home {
-            return mapping::make(wanted, &self.ids(), home.proc.as_fd());
+        if let Some((_, made)) = self.own_mappings.iter().find(|(of, _)| *of == wanted) {
+            return Ok(fd::duplicate_above(made.as_fd(), 3)?);
         }
         let proc = open_path(c"/proc", OFlags::PATH | OFlags::DIRECTORY)?;
         mapping::make(wanted, &self.ids(), proc.as_fd())

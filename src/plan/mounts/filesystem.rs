@@ -146,12 +146,9 @@ fn bind(mount: &Mount, options: &MountOptions, setting: Setting<'_>) -> Result<F
         HostPath::new(&format!("{}/{source}", setting.bundle))
     }?;
     let recursive = options.bind == Bind::Recursive;
-    let ids = ids(mount, options);
-    // A translated root is another tree than the one that has this path; and a mount that is
-    // translated is taken from the host as it is, since none can be translated twice.
-    let taken = setting.mapped || ids.is_some();
-    let inside = if taken { None } else { inside(path.as_str(), setting.rootfs) };
-    Ok(Filesystem::Bind { source: path, recursive, inside, ids })
+    // A translated root is another tree than the one that has this path.
+    let inside = if setting.mapped { None } else { inside(path.as_str(), setting.rootfs) };
+    Ok(Filesystem::Bind { source: path, recursive, inside, ids: ids(mount, options) })
 }
 
 /// The path inside the root of what lies at a path of the host, if it lies in there.
