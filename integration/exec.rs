@@ -20,7 +20,7 @@ pub(crate) fn sleeper(runtime: &Runtime) -> Bundle {
 
 /// The same of another bundle.
 pub(crate) fn started(runtime: &Runtime, bundle: Bundle) -> Bundle {
-    let bundle = bundle.args(["/bin/sleep", "100"]);
+    let bundle = bundle.args(["/bin/sleep", "1000"]);
     runtime.create(&bundle).ok();
     runtime.start(&bundle).ok();
     bundle

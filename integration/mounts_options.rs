@@ -100,7 +100,10 @@ impl Tree {
             if maps_tmpfs() {
                 rustix::mount::mount("tmpfs", &dir, "tmpfs", flags, none).unwrap();
             } else {
-                rustix::mount::mount_bind(&dir, &dir).unwrap();
+                // Empty, as a tmpfs is: what is below the mount is not what is in it.
+                let empty = tree.0.path().join(dir.file_name().unwrap()).with_extension("empty");
+                fs::create_dir(&empty).unwrap();
+                rustix::mount::mount_bind(&empty, &dir).unwrap();
                 let private = rustix::mount::MountPropagationFlags::PRIVATE;
                 rustix::mount::mount_change(&dir, private).unwrap();
             }

@@ -117,7 +117,7 @@ fn what_enters_differs_from_init_in_nothing() {
     for bundle in [Bundle::new(), rich()] {
         let bundle = started(&runtime, bundle);
 
-        let entered = stay(&runtime, &bundle, &[], &["/bin/sleep", "100"]);
+        let entered = stay(&runtime, &bundle, &[], &["/bin/sleep", "1000"]);
 
         let (first, second) = (Box::of(init(&runtime, &bundle)), Box::of(entered));
         assert_eq!(first.differences(&second), [""; 0], "{first:#?}\n{second:#?}");
@@ -133,9 +133,9 @@ fn what_enters_differs_from_init_in_nothing() {
 #[test]
 fn a_created_container_can_be_entered_too() {
     let runtime = Runtime::new();
-    let bundle = Bundle::new().args(["/bin/sleep", "100"]);
+    let bundle = Bundle::new().args(["/bin/sleep", "1000"]);
     runtime.create(&bundle).ok();
-    let entered = stay(&runtime, &bundle, &[], &["/bin/sleep", "100"]);
+    let entered = stay(&runtime, &bundle, &[], &["/bin/sleep", "1000"]);
     runtime.start(&bundle).ok();
 
     let (first, second) = (Box::of(init(&runtime, &bundle)), Box::of(entered));
@@ -149,7 +149,7 @@ fn another_user_has_the_same_box() {
     let runtime = Runtime::new();
     let bundle = started(&runtime, rich());
 
-    let entered = stay(&runtime, &bundle, &["--user", "1000:1000"], &["/bin/sleep", "100"]);
+    let entered = stay(&runtime, &bundle, &["--user", "1000:1000"], &["/bin/sleep", "1000"]);
 
     let (first, second) = (Box::of(init(&runtime, &bundle)), Box::of(entered));
     // A user who is not root has no capabilities in force; what could ever be is the same.
@@ -166,7 +166,7 @@ fn no_document_and_no_option_lifts_the_ceiling() {
     let bundle = sleeper(&runtime);
     let all: Vec<_> = casemate::spec::features::CAPABILITIES.to_vec();
     let document = json!({
-        "user": {"uid": 0, "gid": 0}, "cwd": "/", "args": ["/bin/sleep", "100"],
+        "user": {"uid": 0, "gid": 0}, "cwd": "/", "args": ["/bin/sleep", "1000"],
         "noNewPrivileges": false,
         "capabilities": {"bounding": all, "effective": all, "permitted": all,
             "inheritable": all, "ambient": all},
@@ -187,7 +187,7 @@ fn a_limit_above_inits_is_cut_and_one_of_another_kind_is_not() {
     let runtime = Runtime::new();
     let bundle = started(&runtime, rich());
     let document = json!({
-        "user": {"uid": 0, "gid": 0}, "cwd": "/", "args": ["/bin/sleep", "100"], "oomScoreAdj": 0,
+        "user": {"uid": 0, "gid": 0}, "cwd": "/", "args": ["/bin/sleep", "1000"], "oomScoreAdj": 0,
         "rlimits": [
             {"type": "RLIMIT_NOFILE", "soft": 256, "hard": 512},
             {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
@@ -215,7 +215,7 @@ fn an_audited_container_gives_what_is_asked_for() {
     let bundle = sleeper(&runtime);
 
     let said = exec(&runtime, &bundle, &["--cap", "CAP_SYS_ADMIN"], &["cat", "/proc/self/status"]);
-    let same = stay(&runtime, &bundle, &[], &["/bin/sleep", "100"]);
+    let same = stay(&runtime, &bundle, &[], &["/bin/sleep", "1000"]);
 
     let said = said.ok();
     let line = said.lines().find_map(|line| line.strip_prefix("CapBnd:\t")).unwrap();

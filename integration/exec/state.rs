@@ -122,8 +122,8 @@ fn a_group_below_the_containers_own_can_be_entered_and_none_outside() {
     let has_v1 = v1.is_dir();
     let own = groups(super::init(&runtime, &bundle));
 
-    let plain = stay(&runtime, &bundle, &["--cgroup", "/"], &["sleep", "100"]);
-    let unified = stay(&runtime, &bundle, &["--cgroup", "unified:below"], &["sleep", "100"]);
+    let plain = stay(&runtime, &bundle, &["--cgroup", "/"], &["sleep", "1000"]);
+    let unified = stay(&runtime, &bundle, &["--cgroup", "unified:below"], &["sleep", "1000"]);
 
     assert_eq!(groups(plain), own);
     let line = format!("0::/{}/below", bundle.id());
@@ -132,7 +132,7 @@ fn a_group_below_the_containers_own_can_be_entered_and_none_outside() {
         let said = exec(&runtime, &bundle, &["--cgroup", "below"], &["true"]).failed(255);
         assert!(said.contains("no such file or directory"), "{said}");
         fs::create_dir(v1.join("below")).unwrap();
-        let pids = stay(&runtime, &bundle, &["--cgroup", "pids:below"], &["sleep", "100"]);
+        let pids = stay(&runtime, &bundle, &["--cgroup", "pids:below"], &["sleep", "1000"]);
         let line = format!(":pids:/{}/below", bundle.id());
         assert!(groups(pids).lines().any(|found| found.ends_with(&line)), "{}", groups(pids));
         assert!(groups(pids).lines().any(|found| found == format!("0::/{}", bundle.id())));
@@ -146,7 +146,7 @@ fn a_group_below_the_containers_own_can_be_entered_and_none_outside() {
             fs::create_dir_all(own.join("below")).unwrap();
         }
     }
-    let both = stay(&runtime, &bundle, &["--cgroup", "below"], &["sleep", "100"]);
+    let both = stay(&runtime, &bundle, &["--cgroup", "below"], &["sleep", "1000"]);
     assert!(groups(both).lines().any(|found| found == line), "{}", groups(both));
     for (asked, words) in [
         ("nonesuch", "no such file or directory"),
@@ -172,7 +172,7 @@ fn where_the_own_group_holds_no_processes_inits_is_entered() {
     fs::write(group.join("init/cgroup.procs"), pid.to_string()).unwrap();
     fs::write(group.join("cgroup.subtree_control"), format!("+{controller}")).unwrap();
 
-    let entered = stay(&runtime, &bundle, &[], &["sleep", "100"]);
+    let entered = stay(&runtime, &bundle, &[], &["sleep", "1000"]);
 
     assert_eq!(groups(entered), groups(pid));
 }

@@ -19,7 +19,7 @@ fn container(runtime: &Runtime) -> Bundle {
 }
 
 fn with(runtime: &Runtime, bundle: &Bundle, options: &[&str], fault: (&str, &str)) -> Ran {
-    let mut command = runtime.command(words(bundle, options, &["sleep", "100"]));
+    let mut command = runtime.command(words(bundle, options, &["sleep", "1000"]));
     command.env(fault.0, fault.1);
     runtime.finish(command)
 }
