@@ -144,3 +144,43 @@ fn a_refusal_is_the_event_that_kubelet_shows() {
         containerd.must("RemoveContainer", &Message::new().text(1, &id));
     }
 }
+
+#[test]
+#[ignore = "drives a real engine"]
+fn an_exception_opens_what_a_refusal_named() {
+    let Some(containerd) = Containerd::new() else { return };
+    let policy = "level = \"hardened\"\n[[exception]]\nid = \"hosts\"\nreason = \"a test\"\n\
+                  waive = [\"ns.no-host-network\", \"ns.no-host-uts\", \"ns.no-host-ipc\", \
+                  \"mount.no-host-kernel-files\"]\n\
+                  allow = { \"caps.ceiling\" = [\"CAP_NET_ADMIN\"] }\n";
+    let line = format!(
+        "mkdir -p $D/policy /etc/casemate && printf '{policy}' > $D/policy/policy.toml && \
+         mount --bind $D/policy /etc/casemate && stat -Lc %i /proc/self/ns/net /proc/self/ns/ipc"
+    );
+    let said = containerd.place().shell(&line).ok();
+    let own: Vec<u64> = said.lines().map(|line| line.parse().unwrap()).collect();
+
+    let pods = [
+        ("net", own[0], Pod::new("network").on_the_hosts_network()),
+        ("ipc", own[1], Pod::new("ipc").with_the_hosts_ipc()),
+    ];
+    for (link, inode, pod) in pods {
+        let sandbox = pod.run(&containerd).unwrap();
+        let id = pod.start(&containerd, &sandbox, link, "sleep 600");
+        let pid = pid(&containerd, &id);
+        assert_eq!(namespace(pid, link), inode, "{link}");
+        crate::engines::support::assert_boxed(pid);
+    }
+    let pod = Pod::new("plain");
+    let sandbox = pod.run(&containerd).unwrap();
+    // Field 1 of the security context: capabilities, of which field 1 is what is added.
+    let added = Message::new().text(1, "NET_ADMIN");
+    let made = pod.create(&containerd, &sandbox, "able", "sleep 600", |config, security| {
+        (config, security.message(1, &added))
+    });
+    let id = made.unwrap();
+    containerd.must("StartContainer", &Message::new().text(1, &id));
+    let (status, _, _) = containerd.exec(&id, &["grep", "CapEff", "/proc/self/status"]);
+    let effective = u64::from_str_radix(status.split_whitespace().nth(1).unwrap(), 16).unwrap();
+    assert_eq!(effective & (1 << 12), 1 << 12, "{status}");
+}

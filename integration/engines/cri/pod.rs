@@ -62,10 +62,9 @@ impl Pod {
             .text(3, "default");
         let security = Message::new().message(1, &self.namespaces());
         let linux = Message::new().text(1, "/kubepods").message(2, &security);
-        Message::new()
-            .message(1, &metadata)
-            .text(2, &format!("host-{}", self.name))
-            .message(8, &linux)
+        let config = Message::new().message(1, &metadata).message(8, &linux);
+        // As kubelet has it: a pod on the node's network has the node's name.
+        if self.network == 2 { config } else { config.text(2, &format!("host-{}", self.name)) }
     }
 
     /// Makes the sandbox.
