@@ -245,6 +245,11 @@ boot() {
 			say "not done after $limit s: ended"
 			break
 		fi
+		# All is said; an emulated machine does not always manage to go off.
+		if grep -aq '^casemate-vm: status' "$results" 2>/dev/null; then
+			sleep 10
+			break
+		fi
 		if [ $((SECONDS - beat)) -ge 30 ]; then
 			beat=$SECONDS
 			say "… $(tail -c 200 "$console" 2>/dev/null | tr -d '\r' | tail -n 1 | cut -c 1-100)"

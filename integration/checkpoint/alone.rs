@@ -62,6 +62,6 @@ fn told(log: &str) -> String {
     let errors = log.lines().filter_map(|line| line.split_once("Error ").map(|(_, what)| what));
     let errors = errors.collect::<Vec<_>>().join("; ");
     let done = log.lines().take_while(|line| !line.contains("net: Unlock network")).last();
-    let done = done.and_then(|line| line.split_once(") ")).map_or("", |(_, what)| what);
-    format!("{errors}, after: {done}")
+    let done = done.map(|line| line.split_once(") ").map_or(line, |(_, what)| what));
+    format!("{errors}, after: {}", done.unwrap_or_default())
 }

@@ -66,12 +66,7 @@ fn a_parent_that_cannot_be_reached_from_the_images_is_named() {
             assert!(said.contains(&format!("`--parent-path {parent}`")), "{said}");
             assert!(said.contains(why), "{said}");
         }
-        // One that is there is none of the obstacles.
-        let ran = checkpoint(&runtime, &bundle, &["--pre-dump", "--parent-path", "../rootfs"]);
-        assert!(!ran.stderr.contains("--parent-path"), "{ran:?}");
-        let _ = std::fs::remove_dir_all(images(&bundle));
     }
-    std::fs::create_dir(images(&bundle)).unwrap();
     assert_eq!(runtime.state(&bundle)["status"], "running");
     assert_eq!(std::fs::read_dir(images(&bundle)).unwrap().count(), 0);
 }
