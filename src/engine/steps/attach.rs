@@ -115,7 +115,7 @@ impl Masks {
         let first = if directory { &mut self.directory } else { &mut self.file };
         let cover = match first {
             Some(first) => mount::copy_tree(first.as_fd(), c"", false)?,
-            None if directory => mask(c"1", label)?.mount(MASK | mount_attr::RDONLY)?,
+            None if directory => mask(c"2", label)?.mount(MASK | mount_attr::RDONLY)?,
             None => empty_file(root, label)?,
         };
         mount::attach(cover.as_fd(), target.as_fd())?;
@@ -127,7 +127,8 @@ impl Masks {
 /// Flags of every mask.
 const MASK: u64 = mount_attr::NOSUID | mount_attr::NODEV | mount_attr::NOEXEC;
 
-/// A tmpfs that is to hold so many files, its root among them.
+/// A tmpfs that is to hold half as many files, its root among them: where SELinux is in force, the
+/// label of each takes from the room for inodes, since Linux 6.6.
 fn mask(inodes: &CStr, label: Option<&FsOption>) -> Result<NewFilesystem, Cause> {
     let filesystem = NewFilesystem::open(c"tmpfs")?;
     filesystem.set(c"source", c"mask")?;
@@ -141,7 +142,7 @@ fn mask(inodes: &CStr, label: Option<&FsOption>) -> Result<NewFilesystem, Cause>
 
 /// A mount that is one empty file.
 fn empty_file(root: BorrowedFd<'_>, label: Option<&FsOption>) -> Result<OwnedFd, Cause> {
-    let tree = mask(c"2", label)?.mount(MASK)?;
+    let tree = mask(c"4", label)?.mount(MASK)?;
 
     let make = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     rustix::fs::openat(&tree, c"f", make, Mode::from_raw_mode(0o444)).map_err(errno)?;

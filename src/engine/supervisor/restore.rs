@@ -231,7 +231,8 @@ impl<'plan> Supervisor<'plan> {
         let mask = NewFilesystem::open(c"tmpfs")?;
         mask.set(c"source", c"mask")?;
         mask.set(c"mode", c"0555")?;
-        mask.set(c"nr_inodes", c"3")?;
+        // Three files, and room for their labels.
+        mask.set(c"nr_inodes", c"6")?;
         let label = self.plan.steps.iter().find_map(|step| {
             let Action::Mask { label, .. } = &step.action else { return None };
             label.as_ref()
