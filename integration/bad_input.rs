@@ -94,7 +94,7 @@ fn properties_of_the_wrong_kind_are_named_by_their_address() {
         ("/hooks/createRuntime", json!([{"path": "bin/true"}]), "/hooks/createRuntime/0/path"),
         ("/process/apparmorProfile", json!("strict"), "/process/apparmorProfile"),
         ("/linux/cgroupsPath", json!("../../etc"), "/linux/cgroupsPath"),
-        ("/linux/cgroupsPath", json!("system.slice:casemate:x"), "/linux/cgroupsPath"),
+        ("/linux/cgroupsPath", json!("a.slice:../..:x"), "/linux/cgroupsPath"),
         (
             "/mounts/-",
             json!({"destination": "/x", "type": "bind", "source": "/etc", "options": ["bind", "no such"]}),
