@@ -35,6 +35,13 @@ fn groups(dir: &Path, depth: u32, is_theirs: &dyn Fn(&str) -> bool, found: &mut 
     }
 }
 
+/// Whether a container's id is in a text. A short one is one by chance in longer words.
+fn names(text: &str, id: &str) -> bool {
+    const LONG: usize = 12;
+    let mut words = text.split(|sign: char| !sign.is_ascii_alphanumeric());
+    if id.len() < LONG { words.any(|word| word == id) } else { text.contains(id) }
+}
+
 /// Processes that have a namespace of mounts.
 fn processes(mounts: u64) -> Vec<i32> {
     let pids = entries(Path::new("/proc")).into_iter().filter_map(|dir| {
@@ -47,7 +54,7 @@ fn processes(mounts: u64) -> Vec<i32> {
 /// What there is of the containers of a place whose mounts and audit record are these.
 fn look(mounts: u64, holder: i32, audit: &Path, tag: &str) -> Vec<String> {
     let ids = ids(audit);
-    let is_theirs = |text: &str| text.contains(tag) || ids.iter().any(|id| text.contains(id));
+    let is_theirs = |text: &str| text.contains(tag) || ids.iter().any(|id| names(text, id));
     let mut found = Vec::new();
     for pid in processes(mounts).into_iter().filter(|pid| *pid != holder) {
         let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
