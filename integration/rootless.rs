@@ -327,6 +327,11 @@ fn a_group_that_is_delegated_to_the_user_is_used() {
     fs::remove_dir(&delegated).unwrap();
 }
 
+/// As `User=` does it for users that the host knows.
+const BECOME_USER: &str = "\
+chown -R $0:$0 /sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup) &&
+exec setpriv --reuid $0 --regid $0 --clear-groups $1 --user";
+
 /// The systemd of a user, as a service of the system's; stopped when dropped.
 struct Manager {
     unit: String,
@@ -358,8 +363,8 @@ impl Manager {
         let environment = format!("--setenv=XDG_RUNTIME_DIR={}", manager.run.display());
         let started = Command::new("systemd-run")
             .args(["--quiet", "--unit", &manager.unit, "-p", "Delegate=yes", "-p", "Type=notify"])
-            .args([&format!("--uid={USER}"), &format!("--gid={USER}"), &environment])
-            .args(["--setenv=HOME=/", program, "--user"])
+            .args([&environment, "--setenv=HOME=/", "sh", "-c", BECOME_USER])
+            .args([&USER.to_string(), program])
             .status()
             .unwrap();
         assert!(started.success());
