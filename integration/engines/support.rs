@@ -284,6 +284,12 @@ pub(crate) fn assert_boxed(pid: i32) {
     let words: Vec<u32> = map[0].split_whitespace().map(|word| word.parse().unwrap()).collect();
     assert_eq!((map.len(), words[0], words[2]), (1, 0, 65536), "{map:?}");
     assert!(words[1] >= 65536, "{map:?}");
+    assert_held(pid);
+}
+
+/// The same, whoever's ids they are.
+#[track_caller]
+pub(crate) fn assert_held(pid: i32) {
     let status = proc_lines(pid, "status");
     let is = |line: &str| status.iter().any(|there| there == line);
     assert!(is("NoNewPrivs:\t1") && is("Seccomp:\t2"), "{status:?}");

@@ -1,7 +1,6 @@
 //! Host ids: the registry, and who else has claims.
 
 use super::{Finding, Places};
-use crate::plan::action::IdMapping;
 use crate::plan::facts::CallerFacts;
 use crate::store::ranges::{Range, Ranges};
 
@@ -16,9 +15,7 @@ pub(super) fn look(places: &Places<'_>) -> Vec<Finding> {
 
 /// Whether an engine can give a container ids that are not the user's.
 fn of_a_user(caller: &CallerFacts) -> Finding {
-    let fits =
-        |map: &[IdMapping]| map.iter().any(|line| line.inside != 0 && line.size >= Range::LENGTH);
-    if fits(&caller.uids) && fits(&caller.gids) {
+    if let (Some(_), Some(_)) = caller.spare(Range::LENGTH) {
         let found = "there are 65536 ids beside yours: `podman run --userns=auto:size=65536` gives them \
                      to a container";
         return Finding::well(AREA, found);

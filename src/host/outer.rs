@@ -36,6 +36,12 @@ pub fn caller() -> Result<Option<CallerFacts>> {
     Ok(Some(caller).filter(|caller| caller.uid() != Some(0)))
 }
 
+/// Whether the caller is such a user. Without `/proc`, nobody is.
+#[must_use]
+pub fn is_user() -> bool {
+    caller().is_ok_and(|caller| caller.is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

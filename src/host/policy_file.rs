@@ -73,7 +73,7 @@ pub fn read(named: Option<&Path>) -> Result<Option<(String, String)>, PolicyFile
 /// Whether a user namespace shows an owner that it does not have: root of the host, or any other
 /// user. What is at the usual place is root's there; what a caller names is its own choice.
 fn is_outer(owner: u32) -> bool {
-    owner == OVERFLOW && outer::caller().is_ok_and(|caller| caller.is_some())
+    owner == OVERFLOW && outer::is_user()
 }
 
 /// What owners are shown as that a user namespace does not have. Reference: user_namespaces(7).

@@ -79,7 +79,8 @@ fn perform(
         (_, Ok(_)) => Vec::new(),
         (_, Err(warning)) => vec![warning],
     };
-    if !complete && !is_rootless() {
+    // A user without root has no part in the registry.
+    if !complete && !outer::is_user() {
         // It may have taken a range that no record tells of.
         let ranges = Ranges::open(Path::new(RANGES));
         let freed = ranges.and_then(|ranges| ranges.reclaim());
@@ -131,7 +132,7 @@ pub(super) fn remove_resources(doing: &str, entry: &Entry, record: Option<&Recor
     engine::resctrl::remove(record.map_or(&[], |record| record.resctrl.as_slice()));
     let owner = entry.owner().map_err(|error| super::stored(doing, &error))?;
     let range = record.and_then(|record| record.range);
-    if range.is_none() && (is_complete || is_rootless()) {
+    if range.is_none() && (is_complete || outer::is_user()) {
         return Ok(());
     }
     let ranges = Ranges::open(Path::new(RANGES)).map_err(|error| failed(&error))?;
@@ -141,11 +142,6 @@ pub(super) fn remove_resources(doing: &str, entry: &Entry, record: Option<&Recor
         None => ranges.release_all(&owner),
     };
     released.map_err(|error| failed(&error))
-}
-
-/// Whether the caller has no part in the host's registry of ids.
-fn is_rootless() -> bool {
-    outer::caller().is_ok_and(|caller| caller.is_some())
 }
 
 /// A create was killed before it could record what it made, or the record was lost: the plan says

@@ -6,7 +6,7 @@ use super::{Context, OpsError, Result, group, record};
 use crate::audit::EventKind;
 use crate::cgroup::{Cgroup, Hierarchies, SavedCgroup};
 use crate::host::boxes;
-use crate::store::{Record, Status};
+use crate::store::{ProcessId, Record, Status};
 use crate::sys::{Errno, process};
 
 /// Sends `signal` to a container's init; with `all`, to every process in its control group.
@@ -59,19 +59,22 @@ pub fn kill(context: &Context, id: &str, signal: i32, all: bool) -> Result<()> {
 /// Kills what would outlive an init that is no pid namespace's first, where no control group tells
 /// what that is: while init lives, it can be found.
 pub(super) fn kill_beside(record: &Record) {
-    let init = record.process.filter(|init| init.is_alive().unwrap_or(false));
-    if let Some(init) = init.filter(|_| record.shares_pids && group::has_none(record)) {
-        let pids = boxes::processes_beside(init.pid());
-        signal_each(&pids, Some(init.pid()), libc::SIGKILL);
+    if record.shares_pids && group::has_none(record) {
+        signal_each(&beside(record), record.process.map(ProcessId::pid), libc::SIGKILL);
     }
+}
+
+/// The processes of a container that has no control group, while its init lives.
+fn beside(record: &Record) -> Vec<i32> {
+    let init = record.process.filter(|init| init.is_alive().unwrap_or(false));
+    init.map_or_else(Vec::new, |init| boxes::processes_beside(init.pid()))
 }
 
 /// Signals every process in the control group, beside init; says whether there was any.
 fn signal_all(doing: &str, record: &Record, signal: i32) -> Result<bool> {
-    let init = record.process.map(crate::store::ProcessId::pid);
+    let init = record.process.map(ProcessId::pid);
     if group::has_none(record) {
-        let alive = record.process.is_some_and(|init| init.is_alive().unwrap_or(false));
-        let pids = init.filter(|_| alive).map_or_else(Vec::new, boxes::processes_beside);
+        let pids = beside(record);
         signal_each(&pids, init, signal);
         return Ok(!pids.is_empty());
     }

@@ -27,12 +27,11 @@ fn append(event: &Event) {
 
 /// The record of the host; that of a user without root is the user's.
 pub(super) fn file() -> PathBuf {
-    let is_user = || outer::caller().is_ok_and(|caller| caller.is_some());
     let state = || {
         let given = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
         given.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")))
     };
-    let state = if is_user() { state().filter(|dir| dir.is_absolute()) } else { None };
+    let state = if outer::is_user() { state().filter(|dir| dir.is_absolute()) } else { None };
     state.map_or_else(|| PathBuf::from(DEFAULT_FILE), |dir| dir.join("casemate/audit.jsonl"))
 }
 

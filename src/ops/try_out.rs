@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use super::{Context, OpsError, RANGES, Result};
 use crate::host::outer;
-use crate::plan::action::IdMapping;
 use crate::selftest::answers::Answers;
 use crate::selftest::{Finding, Promise, Report, answers, bundle, outside};
+use crate::store::ranges::Range;
 
 /// What `try` is asked for.
 #[derive(Debug, Clone, Default)]
@@ -44,9 +44,7 @@ pub fn try_out(context: &Context, request: &TryRequest) -> Result<Report> {
 /// namespace has beside the caller's own. `None` for root of the host.
 fn given_ids() -> Option<u32> {
     let caller = outer::caller().ok().flatten()?;
-    let fits = |line: &IdMapping| line.inside != 0 && line.size >= 65_536;
-    let [users, groups] = [&caller.uids, &caller.gids]
-        .map(|map| map.iter().find(|line| fits(line)).map(|line| line.inside));
+    let (users, groups) = caller.spare(Range::LENGTH);
     users.filter(|_| users == groups)
 }
 

@@ -44,6 +44,15 @@ impl CallerFacts {
     pub fn uid(&self) -> Option<u32> {
         self.uids.iter().find(|line| line.inside == 0).map(|line| line.outside)
     }
+
+    /// The first of `count` users, and of as many groups, that are none of the caller's own.
+    #[must_use]
+    pub fn spare(&self, count: u32) -> (Option<u32>, Option<u32>) {
+        let first = |map: &[IdMapping]| {
+            map.iter().find(|line| line.inside != 0 && line.size >= count).map(|line| line.inside)
+        };
+        (first(&self.uids), first(&self.gids))
+    }
 }
 
 /// Which security modules the kernel has switched on.

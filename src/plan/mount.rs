@@ -142,6 +142,14 @@ pub enum Filesystem {
     },
 }
 
+impl Filesystem {
+    /// Whether it binds to the network or IPC namespace of the process that opens it.
+    #[must_use]
+    pub fn is_of_network_or_ipc(&self) -> bool {
+        matches!(self, Self::Sysfs { .. } | Self::Mqueue { .. })
+    }
+}
+
 /// By what the ids on a bind mount are translated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BindIds {

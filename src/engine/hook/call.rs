@@ -10,6 +10,7 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, SeekFrom};
 use rustix::pipe::PipeFlags;
 
 use super::directory;
+use crate::engine::wire;
 use crate::plan::Namespace;
 use crate::plan::hooks::Hook;
 use crate::plan::text::Text;
@@ -81,7 +82,7 @@ impl<'a> Call<'a> {
             Ok(()) => execute::program(self.path, &self.arguments, &self.environment),
             Err(error) => error,
         };
-        let _ = rustix::io::write(report, &raw(error).to_ne_bytes());
+        let _ = rustix::io::write(report, &wire::raw_errno(error).to_ne_bytes());
         process::end(127)
     }
 
@@ -178,9 +179,4 @@ pub(super) fn heard(report: OwnedFd) -> Option<Errno> {
 pub(super) fn kill(child: BorrowedFd<'_>, pid: i32) {
     process::kill_group(pid);
     let _ = process::signal(child, libc::SIGKILL);
-}
-
-#[expect(clippy::as_conversions, reason = "a field-less enum has no other way to its number")]
-fn raw(errno: Errno) -> i32 {
-    errno as i32
 }

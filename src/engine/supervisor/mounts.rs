@@ -97,7 +97,7 @@ impl Supervisor<'_> {
         let mode = self.mode_for(filesystem)?;
         let root = self.root.as_ref().map(AsFd::as_fd);
         let surroundings = Surroundings { root, mode, notify: self.request.notify };
-        let built = if self.visits && is_of_network_or_ipc(filesystem) {
+        let built = if self.visits && filesystem.is_of_network_or_ipc() {
             let made = self.visit(|copy| {
                 mounts::build(filesystem, attributes, &copy.ids(), &surroundings).map(Some)
             });
@@ -197,11 +197,6 @@ impl Supervisor<'_> {
         let place = fd::open_in_root(self.root()?, at.as_c_str(), OFlags::PATH)?;
         mounts::change(place.as_fd(), options, attributes)
     }
-}
-
-/// File systems that bind to a namespace of whoever opens them, as `EnterNetworkAndIpc` is about.
-fn is_of_network_or_ipc(filesystem: &Filesystem) -> bool {
-    matches!(filesystem, Filesystem::Sysfs { .. } | Filesystem::Mqueue { .. })
 }
 
 /// The mapping of its own that a mount has, if it is one that has any.

@@ -348,7 +348,6 @@ impl Room {
         let place = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| Errno::EINVAL)?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
         let place = open_path(&place, flags)?;
-
         let (wanted, found) = (
             rustix::fs::fstat(directory).map_err(errno)?,
             rustix::fs::fstat(&place).map_err(errno)?,

@@ -175,8 +175,11 @@ impl Builder<'_> {
             })
             .collect();
         let mounts = std::mem::take(&mut self.mounts);
-        let late: Vec<RootedPath> =
-            mounts.iter().filter(|m| is_late(&m.filesystem)).map(|m| m.at.clone()).collect();
+        let late: Vec<RootedPath> = mounts
+            .iter()
+            .filter(|m| m.filesystem.is_of_network_or_ipc())
+            .map(|m| m.at.clone())
+            .collect();
         for (mount, (place, on_image)) in mounts.iter().zip(grounds) {
             let touches = |other: &RootedPath| {
                 other.is_within(mount.at.as_str()) && !carries_others(mount)
@@ -193,7 +196,9 @@ impl Builder<'_> {
                 let filesystem = mount.filesystem.clone();
                 let attributes = mount.attributes;
                 let action = Action::BuildMount { slot, filesystem, attributes };
-                if is_late(&mount.filesystem) || looks_inside(&mount.filesystem, on_image) {
+                if mount.filesystem.is_of_network_or_ipc()
+                    || looks_inside(&mount.filesystem, on_image)
+                {
                     build = Some(action);
                 } else {
                     self.push(Track::Supervisor, action, origin.clone());
@@ -344,11 +349,6 @@ impl Builder<'_> {
 fn is_in_proc(action: &Action) -> bool {
     let (Action::Mask { at, .. } | Action::MakeReadonly { at }) = action else { return false };
     at.is_within("/proc")
-}
-
-/// File systems that bind to the network or IPC namespace of the process that opens them.
-fn is_late(filesystem: &Filesystem) -> bool {
-    matches!(filesystem, Filesystem::Sysfs { .. } | Filesystem::Mqueue { .. })
 }
 
 /// Whether it depends on what the mounts before it have made of the container's root.
