@@ -29,6 +29,8 @@ mod exceptions;
 mod exec;
 #[cfg(test)]
 mod explain;
+#[cfg(test)]
+mod groups_v1;
 #[cfg(feature = "fault")]
 #[cfg(test)]
 mod hardened;

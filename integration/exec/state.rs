@@ -111,7 +111,6 @@ fn groups(pid: i32) -> String {
 }
 
 // rows: exec.--cgroup
-// rows: exec.--cgroup
 #[test]
 fn a_group_below_the_containers_own_can_be_entered_and_none_outside() {
     let runtime = Runtime::new();
@@ -136,6 +135,13 @@ fn a_group_below_the_containers_own_can_be_entered_and_none_outside() {
         let line = format!(":pids:/{}/below", bundle.id());
         assert!(groups(pids).lines().any(|found| found.ends_with(&line)), "{}", groups(pids));
         assert!(groups(pids).lines().any(|found| found == format!("0::/{}", bundle.id())));
+        let asked = ["--cgroup", "pids,unified:below"];
+        let two = stay(&runtime, &bundle, &asked, &["sleep", "1000"]);
+        let is_below = |names: &str| {
+            let line = format!(":{names}:/{}/below", bundle.id());
+            groups(two).lines().any(|found| found.ends_with(&line))
+        };
+        assert!(is_below("pids") && is_below(""), "{}", groups(two));
     } else {
         println!("the v1 half is skipped, because this host holds no limit in cgroup v1");
     }
@@ -143,6 +149,8 @@ fn a_group_below_the_containers_own_can_be_entered_and_none_outside() {
     for hierarchy in fs::read_dir("/sys/fs/cgroup").unwrap() {
         let own = hierarchy.unwrap().path().join(bundle.id());
         if own.is_dir() {
+            // A set of processors without any takes nobody.
+            let _ = fs::write(own.join("cgroup.clone_children"), "1");
             fs::create_dir_all(own.join("below")).unwrap();
         }
     }

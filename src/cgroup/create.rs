@@ -134,6 +134,17 @@ impl Cgroup {
         }
     }
 
+    /// The group's directory in a hierarchy that [`Hierarchies::views`] tells of, by its name there.
+    #[must_use]
+    pub fn directory(&self, name: &str, hierarchies: &Hierarchies) -> Option<BorrowedFd<'_>> {
+        let mount = Hierarchies::view_mount(name);
+        if hierarchies.v2_mount() == Some(&*mount) {
+            return Some(self.leaf.as_fd());
+        }
+        let group = self.v1.iter().find(|group| group.mount == mount)?;
+        Some(group.leaf.as_fd())
+    }
+
     /// The v2 directory, for `clone3` with `CLONE_INTO_CGROUP`. Close-on-exec.
     #[must_use]
     pub fn leaf_fd(&self) -> BorrowedFd<'_> {
@@ -178,7 +189,7 @@ impl Cgroup {
         self.write_limits(wanted.iter(), hierarchies)?;
         for mount in hierarchies.v1_mounts() {
             // A set of processors counts nothing, and takes a while to make.
-            if !hierarchies.is_cpuset(mount) {
+            if plan.in_all || !hierarchies.is_cpuset(mount) {
                 self.enter_v1(mount)?;
             }
         }

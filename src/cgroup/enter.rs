@@ -44,7 +44,9 @@ impl Cgroup {
             let mount = group.mount.as_path();
             let asked = below.iter().rev().find(|below| match &below.hierarchy {
                 None => true,
-                Some(name) => hierarchies.facts().v1.get(name).is_some_and(|at| at == mount),
+                Some(names) => {
+                    names.split(',').any(|name| hierarchies.v1_mount(name) == Some(mount))
+                }
             });
             v1.push(match asked {
                 Some(asked) => open_below(&group.leaf, asked)?,
@@ -56,15 +58,16 @@ impl Cgroup {
 
     /// Refuses a hierarchy that the container is not in.
     fn check(&self, group: &GroupBelow, hierarchies: &Hierarchies) -> Result<(), CgroupError> {
-        let Some(name) = group.hierarchy.as_deref().filter(|_| !names_v2(group)) else {
-            return Ok(());
-        };
-        let why = match hierarchies.facts().v1.get(name) {
-            Some(mount) if self.v1.iter().any(|group| group.mount == *mount) => return Ok(()),
-            Some(_) => "the container has no limit in that hierarchy, and is not in it",
-            None => "unknown controller on this host: it has no such hierarchy of cgroup v1",
-        };
-        Err(CgroupError::Below { group: group.to_string(), why })
+        let names = group.hierarchy.iter().flat_map(|names| names.split(','));
+        for name in names.filter(|name| *name != GroupBelow::V2) {
+            let why = match hierarchies.v1_mount(name) {
+                Some(mount) if self.v1.iter().any(|group| group.mount == mount) => continue,
+                Some(_) => "the container has no limit in that hierarchy, and is not in it",
+                None => "unknown controller on this host: it has no such hierarchy of cgroup v1",
+            };
+            return Err(CgroupError::Below { group: group.to_string(), why });
+        }
+        Ok(())
     }
 
     /// The group that init moved to, below the container's own.
@@ -109,7 +112,8 @@ impl Entrance {
 }
 
 fn names_v2(group: &GroupBelow) -> bool {
-    group.hierarchy.as_deref().is_none_or(|name| name == GroupBelow::V2)
+    let is_v2 = |names: &str| names.split(',').any(|name| name == GroupBelow::V2);
+    group.hierarchy.as_deref().is_none_or(is_v2)
 }
 
 /// Opens a group below one of the container's: by descriptor, so that no link or `..` leads out.

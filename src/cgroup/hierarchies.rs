@@ -8,7 +8,7 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 use super::CgroupError;
 use super::directory::Directory;
-use crate::plan::cgroup::CgroupFacts;
+use crate::plan::cgroup::{CgroupFacts, HierarchyView};
 use crate::sys::{Errno, Result, errno};
 
 /// The host's control group hierarchies: v2 open, v1 by their mount points.
@@ -73,6 +73,28 @@ impl Hierarchies {
     #[must_use]
     pub fn has_v1(&self) -> bool {
         !self.facts.v1.is_empty() || !self.named.is_empty()
+    }
+
+    /// What a container is shown of all hierarchies; nothing where none is of version 1.
+    #[must_use]
+    pub fn views(&self) -> Vec<HierarchyView> {
+        let name = |mount: &Path| mount.strip_prefix(BASE).ok()?.to_str().map(str::to_owned);
+        let view = |mount: &Path| {
+            let directory = name(mount)?;
+            let controllers = self.facts.v1.iter().filter(|(_, at)| *at == mount);
+            let others = controllers.map(|(name, _)| name).filter(|name| **name != directory);
+            Some(HierarchyView { links: others.cloned().collect(), directory })
+        };
+        let mut views: Vec<_> = self.v1_mounts().into_iter().filter_map(view).collect();
+        if !views.is_empty() && self.v2_mount() == Some(Path::new(HYBRID)) {
+            views.extend(view(Path::new(HYBRID)));
+        }
+        views
+    }
+
+    /// Where the hierarchy is mounted that has this directory.
+    pub(super) fn view_mount(directory: &str) -> PathBuf {
+        Path::new(BASE).join(directory)
     }
 
     /// Where v1 hierarchies are mounted.

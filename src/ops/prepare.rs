@@ -106,6 +106,7 @@ pub(super) fn prepare(
     let filter = filter::build(doing, &judged, &policy.seccomp, &otherwise.watch, &mut notes)?;
     let rootfs = facts.rootfs.path.as_str().to_owned();
     let joins_v1 = cgroup.is_some() && hierarchies.has_v1();
+    let hierarchies_shown = if joins_v1 { hierarchies.views() } else { Vec::new() };
     let bundle_path = bundle.path().to_str().unwrap_or_default();
     let inputs = Inputs {
         judged: &judged,
@@ -116,6 +117,7 @@ pub(super) fn prepare(
         notify: notify::of_caller().is_some(),
         bundle: bundle_path,
         joins_v1,
+        hierarchies: hierarchies_shown,
         notes,
     };
     let plan = build::build(inputs).map_err(|faults| {

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 pub use amend::{Amendment, LimitChange};
 pub use devices::{Access, DeviceKind, DeviceRule, DeviceRules, StandardDevices};
-pub use facts::{CgroupFacts, Chosen, check_enforceable, choose};
+pub use facts::{CgroupFacts, Chosen, HierarchyView, check_enforceable, choose};
 pub use path::{CgroupPath, PathFault, RelativePath};
 pub use property::{UnitProperty, UnitValue, unit_properties};
 pub use scope::ScopePath;
@@ -50,6 +50,9 @@ pub struct CgroupPlan {
     pub devices: DeviceRules,
     /// `memory.checkBeforeUpdate`: an update below the present use is an error.
     pub check_memory_before_update: bool,
+    /// Whether the container is shown its group in each hierarchy, and so has one in each.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_all: bool,
     /// What was accepted without effect, and why.
     pub notes: Vec<CgroupNote>,
 }
@@ -202,7 +205,7 @@ pub fn build_cgroup_plan(request: &CgroupRequest<'_>) -> Result<CgroupPlan, Vec<
     limits::default_pids(request, &mut out);
     if out.errors.is_empty() {
         let Conversion { settings, notes, .. } = out;
-        Ok(CgroupPlan { path, settings, devices, check_memory_before_update, notes })
+        Ok(CgroupPlan { path, settings, devices, check_memory_before_update, in_all: false, notes })
     } else {
         Err(out.errors)
     }

@@ -165,6 +165,8 @@ fn made_of(filesystem: &Filesystem) -> Option<&'static str> {
         | Filesystem::Sysfs { .. }
         | Filesystem::Mqueue { .. }
         | Filesystem::Cgroup { .. }
+        | Filesystem::Groups(_)
+        | Filesystem::Group { .. }
         | Filesystem::Devpts { .. }
         | Filesystem::Tmpfs { .. }
         | Filesystem::Dev(_)

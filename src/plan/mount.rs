@@ -84,6 +84,14 @@ pub enum Filesystem {
         /// As the bundle gave them.
         options: Vec<FsOption>,
     },
+    /// The place of the hierarchies of a host that has some of version 1: memory, with a directory
+    /// for each.
+    Groups(Box<GroupsTree>),
+    /// The container's own group in one hierarchy, which is all that is seen of that.
+    Group {
+        /// The hierarchy, by the name of its directory.
+        hierarchy: Text,
+    },
     /// Pseudo-terminals of an instance of its own.
     Devpts {
         /// What stands for its source in the table of mounts.
@@ -181,6 +189,19 @@ pub struct BindMappingLine {
     /// Whether `seen_as` is an id inside the container, rather than one of the host.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inside: bool,
+}
+
+/// What stands at `/sys/fs/cgroup` where there are hierarchies of version 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupsTree {
+    /// What stands for its source in the table of mounts.
+    pub source: Text,
+    /// Options of its tmpfs.
+    pub options: Vec<FsOption>,
+    /// A directory for each hierarchy.
+    pub directories: Vec<Text>,
+    /// Symbolic links for controllers that share a hierarchy: name and target.
+    pub links: Vec<(Text, Text)>,
 }
 
 /// The content of `/dev`.

@@ -274,6 +274,10 @@ fn filesystem_words(filesystem: &Filesystem) -> String {
         Filesystem::Sysfs { .. } => "sysfs".to_owned(),
         Filesystem::Mqueue { .. } => "mqueue".to_owned(),
         Filesystem::Cgroup { .. } => "cgroup2".to_owned(),
+        Filesystem::Groups(tree) => {
+            format!("tmpfs for {} hierarchies of control groups", tree.directories.len())
+        }
+        Filesystem::Group { hierarchy } => format!("the container's own group of {hierarchy}"),
         Filesystem::Devpts { .. } => "devpts".to_owned(),
         Filesystem::Tmpfs { copy_up: None, .. } => "tmpfs".to_owned(),
         Filesystem::Tmpfs { copy_up: Some(from), .. } => format!("tmpfs with a copy of {from}"),

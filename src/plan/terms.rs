@@ -227,8 +227,8 @@ pub struct Overlay {
 /// A control group below the container's own, which exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupBelow {
-    /// In which hierarchy: a controller of cgroup v1, or [`GroupBelow::V2`]; everywhere if not
-    /// said.
+    /// In which hierarchies, with commas between: controllers of cgroup v1, or
+    /// [`GroupBelow::V2`]; everywhere if not said.
     pub hierarchy: Option<String>,
     /// Where, from the container's own group on; empty for that group itself.
     pub path: String,
@@ -238,7 +238,7 @@ impl GroupBelow {
     /// The word for the hierarchy of cgroup v2.
     pub const V2: &'static str = "unified";
 
-    /// Reads `PATH` or `CONTROLLER:PATH`.
+    /// Reads `PATH` or `CONTROLLER[,CONTROLLER]:PATH`.
     ///
     /// # Errors
     /// A clause that says why this is no group of the container.

@@ -160,6 +160,7 @@ fn mount(
             let root = if own { observed.group.as_str() } else { "/" };
             found.kind == "cgroup2" && found.root == root
         }
+        MountKind::OwnGroup(kind) => found.kind == kind && found.root == observed.group,
         MountKind::Filesystem(kind) => found.kind == kind && found.root == "/",
         MountKind::Terminal => found.kind == "devpts" && found.root != "/",
         MountKind::Mask => found.kind == "tmpfs" && found.source == "mask",
@@ -181,7 +182,7 @@ fn lacking(set: u64, flags: &str) -> Option<&'static str> {
 fn said(planned: &ExpectedMount<'_>) -> String {
     let kind = match planned.kind {
         MountKind::Root => "the root file system",
-        MountKind::Filesystem(kind) => kind,
+        MountKind::Filesystem(kind) | MountKind::OwnGroup(kind) => kind,
         MountKind::Bind(source) => source.as_str(),
         MountKind::Terminal => "the terminal",
         MountKind::Mask => "a mask",

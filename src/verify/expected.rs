@@ -1,6 +1,6 @@
 //! What a plan promises of the box that it leads to. Pure.
 
-use crate::plan::action::{CapabilitySets, Limit, Place};
+use crate::plan::action::{CapabilitySets, GroupBelow, Limit, Place};
 use crate::plan::labels::Label;
 use crate::plan::mount::{Filesystem, MountAttributes};
 use crate::plan::text::{HostPath, RootedPath};
@@ -57,6 +57,8 @@ pub enum MountKind<'plan> {
     Bind(&'plan HostPath),
     /// The container's terminal.
     Terminal,
+    /// The container's group in a hierarchy of this type.
+    OwnGroup(&'plan str),
     /// Nothing, on top of something.
     Mask,
     /// What was there before, read-only.
@@ -185,7 +187,13 @@ fn kind_of(filesystem: &Filesystem) -> MountKind<'_> {
         Filesystem::Mqueue { .. } => MountKind::Filesystem("mqueue"),
         Filesystem::Cgroup { .. } => MountKind::Filesystem("cgroup2"),
         Filesystem::Devpts { .. } => MountKind::Filesystem("devpts"),
-        Filesystem::Tmpfs { .. } | Filesystem::Dev(_) => MountKind::Filesystem("tmpfs"),
+        Filesystem::Group { hierarchy } if hierarchy.as_str() == GroupBelow::V2 => {
+            MountKind::OwnGroup("cgroup2")
+        }
+        Filesystem::Group { .. } => MountKind::OwnGroup("cgroup"),
+        Filesystem::Tmpfs { .. } | Filesystem::Dev(_) | Filesystem::Groups(_) => {
+            MountKind::Filesystem("tmpfs")
+        }
         Filesystem::Bind { source, .. } => MountKind::Bind(source),
         Filesystem::Other { kind, .. } => MountKind::Filesystem(kind.as_str()),
         // What is there already, or is put there.

@@ -6,8 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::engine::cause::{Cause, Ids};
 use rustix::fs::OFlags;
 
+use crate::cgroup::{Cgroup, Hierarchies};
 use crate::engine::steps::{dev, rootfs};
-use crate::plan::mount::{Filesystem, FsOption, MountAttributes};
+use crate::plan::mount::{DevTree, Filesystem, FsOption, GroupsTree, MountAttributes};
 use crate::plan::text::Text;
 use crate::sys::mount::{self, NewFilesystem};
 use crate::sys::{Errno, fd, flags::mount_attr};
@@ -21,6 +22,8 @@ pub(in crate::engine) struct Surroundings<'fd> {
     pub mode: Option<u32>,
     /// The directory of the notification socket.
     pub notify: Option<BorrowedFd<'fd>>,
+    /// The container's group, and the hierarchies that it is in.
+    pub groups: Option<(&'fd Cgroup, &'fd Hierarchies)>,
 }
 
 /// Builds a mount.
@@ -49,6 +52,14 @@ pub(in crate::engine) fn build(
             finish(&filesystem, attributes)
         }
         Filesystem::Dev(tree) => dev::build(tree, attributes, ids),
+        Filesystem::Groups(tree) => groups(tree, attributes, ids),
+        Filesystem::Group { hierarchy } => {
+            let (cgroup, hierarchies) = around.groups.ok_or(Errno::EBADF)?;
+            let group = cgroup.directory(hierarchy.as_str(), hierarchies).ok_or(Errno::ENOENT)?;
+            let tree = mount::copy_tree(group, c"", false)?;
+            shape(tree.as_fd(), attributes, None)?;
+            Ok(tree)
+        }
         Filesystem::Bind { source, recursive, inside, ids: own } => {
             let place = match inside {
                 Some(path) => {
@@ -76,6 +87,20 @@ pub(in crate::engine) fn build(
         }
         Filesystem::Present { .. } => Err(Errno::EOPNOTSUPP.into()),
     }
+}
+
+/// Memory with a directory for each hierarchy.
+fn groups(tree: &GroupsTree, attributes: MountAttributes, ids: &Ids<'_>) -> Result<OwnedFd, Cause> {
+    let dev = DevTree {
+        source: tree.source.clone(),
+        options: tree.options.clone(),
+        nodes: Vec::new(),
+        links: tree.links.clone(),
+        directories: tree.directories.clone(),
+        files: Vec::new(),
+        as_sources: Vec::new(),
+    };
+    dev::build(&dev, attributes, ids)
 }
 
 fn set_all(filesystem: &NewFilesystem, options: &[FsOption]) -> Result<(), Cause> {

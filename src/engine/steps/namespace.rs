@@ -73,6 +73,8 @@ pub(in crate::engine) fn build_own_mount(
         | Filesystem::Devpts { .. }
         | Filesystem::Tmpfs { .. }
         | Filesystem::Dev(_)
+        | Filesystem::Groups(_)
+        | Filesystem::Group { .. }
         | Filesystem::Bind { .. }
         | Filesystem::Notify
         | Filesystem::Present { .. }

@@ -96,7 +96,8 @@ impl Supervisor<'_> {
         let ids = Ids { own: own.as_ref().map(AsFd::as_fd), ..self.ids() };
         let mode = self.mode_for(filesystem)?;
         let root = self.root.as_ref().map(AsFd::as_fd);
-        let surroundings = Surroundings { root, mode, notify: self.request.notify };
+        let groups = self.cgroup.as_ref().map(|cgroup| (cgroup, self.request.hierarchies));
+        let surroundings = Surroundings { root, mode, notify: self.request.notify, groups };
         let built = if self.visits && filesystem.is_of_network_or_ipc() {
             let made = self.visit(|copy| {
                 mounts::build(filesystem, attributes, &copy.ids(), &surroundings).map(Some)

@@ -255,11 +255,8 @@ impl<'plan> Supervisor<'plan> {
     /// Each mount of the plan that shows something of the host: its number and where it is kept.
     fn bound(&self) -> Vec<(usize, Slot)> {
         let slots = self.plan.steps.iter().filter_map(|step| {
-            let Action::BuildMount { slot, filesystem: Filesystem::Bind { .. }, .. } = &step.action
-            else {
-                return None;
-            };
-            Some(*slot)
+            let Action::BuildMount { slot, .. } = &step.action else { return None };
+            is_bind(&step.action).then_some(*slot)
         });
         slots.enumerate().collect()
     }
@@ -307,11 +304,14 @@ impl<'plan> Supervisor<'plan> {
     }
 }
 
+/// Whether an action builds a mount of what the host has: its files, or a control group.
+fn is_bind(action: &Action) -> bool {
+    let Action::BuildMount { filesystem, .. } = action else { return false };
+    matches!(filesystem, Filesystem::Bind { .. } | Filesystem::Group { .. })
+}
+
 /// Whether an action is one of those that CRIU has no part in.
 fn is_made_from_outside(action: &Action) -> bool {
-    let is_bind = |action: &Action| {
-        matches!(action, Action::BuildMount { filesystem: Filesystem::Bind { .. }, .. })
-    };
     matches!(
         action,
         Action::MakeCgroup { .. }

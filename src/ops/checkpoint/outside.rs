@@ -19,7 +19,7 @@ pub(super) fn of(
     let mut outside = Outside::default();
     for (kind, at, found) in tops(expected, observed) {
         match kind {
-            MountKind::Bind(_) => outside.bound.push(at.to_owned()),
+            MountKind::Bind(_) | MountKind::OwnGroup(_) => outside.bound.push(at.to_owned()),
             MountKind::Mask => outside.masked.push(Masked {
                 at: found.at.clone(),
                 directory: found.root == "/" || found.root == "/d",
@@ -94,7 +94,9 @@ pub(super) fn tell(
 ) {
     for (kind, at, found) in tops(expected, observed) {
         match kind {
-            MountKind::Bind(_) => options.external.push(format!("mnt[{}]:{at}", found.at)),
+            MountKind::Bind(_) | MountKind::OwnGroup(_) => {
+                options.external.push(format!("mnt[{}]:{at}", found.at))
+            }
             MountKind::Mask => options.external.push(format!("mnt[{0}]:{0}", found.at)),
             MountKind::Root
             | MountKind::Filesystem(_)

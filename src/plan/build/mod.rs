@@ -17,7 +17,7 @@ use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 use self::ids::UserNamespace;
 
 use super::action::{Action, Gate, IdMap, Namespace, Slot, Track};
-use super::cgroup::CgroupPlan;
+use super::cgroup::{CgroupPlan, HierarchyView};
 use super::facts::KernelFacts;
 use super::hooks::Stage;
 use super::listener::Listener;
@@ -49,6 +49,8 @@ pub struct Inputs<'a> {
     /// Whether a limit is held by a hierarchy of cgroup v1, which a process joins only after
     /// its birth.
     pub joins_v1: bool,
+    /// What the container is shown of control groups, where some are of version 1.
+    pub hierarchies: Vec<HierarchyView>,
     /// What could not be had and is not essential.
     pub notes: Vec<String>,
 }
@@ -207,6 +209,7 @@ impl<'a> Builder<'a> {
             terminal: self.process.terminal() == Some(true),
             makes_nodes: self.inputs.facts.caller.is_none(),
             devices: &devices,
+            hierarchies: &self.inputs.hierarchies,
             bundle: self.inputs.bundle,
             rootfs: self.inputs.facts.rootfs.path.as_str(),
         };

@@ -22,7 +22,9 @@ impl Builder<'_> {
             }
             (Ids::OfPod | Ids::AsWritten, _) => {}
         }
-        if let Some(cgroup) = self.inputs.cgroup.clone().map(Box::new) {
+        if let Some(mut cgroup) = self.inputs.cgroup.clone().map(Box::new) {
+            let shows = |mount: &Wanted| matches!(mount.filesystem, Filesystem::Groups(_));
+            cgroup.in_all = self.mounts.iter().any(shows);
             self.asked(track, Action::MakeCgroup { cgroup }, "/linux/cgroupsPath");
         }
         let resctrl = self.resctrl();
@@ -163,6 +165,8 @@ impl Builder<'_> {
                 | Filesystem::Sysfs { .. }
                 | Filesystem::Mqueue { .. }
                 | Filesystem::Cgroup { .. }
+                | Filesystem::Groups(_)
+                | Filesystem::Group { .. }
                 | Filesystem::Devpts { .. }
                 | Filesystem::Tmpfs { .. }
                 | Filesystem::Dev(_)

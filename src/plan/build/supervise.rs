@@ -362,6 +362,8 @@ fn looks_inside(filesystem: &Filesystem, on_image: bool) -> bool {
         | Filesystem::Sysfs { .. }
         | Filesystem::Mqueue { .. }
         | Filesystem::Cgroup { .. }
+        | Filesystem::Groups(_)
+        | Filesystem::Group { .. }
         | Filesystem::Devpts { .. }
         | Filesystem::Dev(_)
         | Filesystem::Other { .. }
@@ -372,5 +374,6 @@ fn looks_inside(filesystem: &Filesystem, on_image: bool) -> bool {
 
 /// A file system for others to be mounted in: what is late inside does not make it late.
 fn carries_others(mount: &Wanted) -> bool {
-    matches!(mount.filesystem, Filesystem::Dev(_)) || mount.at.as_str() == "/"
+    matches!(mount.filesystem, Filesystem::Dev(_) | Filesystem::Groups(_))
+        || mount.at.as_str() == "/"
 }

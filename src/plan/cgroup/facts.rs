@@ -16,6 +16,15 @@ pub struct CgroupFacts {
     pub v1: BTreeMap<String, PathBuf>,
 }
 
+/// What a container is shown of one hierarchy, on a host that has some of version 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HierarchyView {
+    /// The directory that it is mounted at, below `/sys/fs/cgroup`, on the host and inside.
+    pub directory: String,
+    /// Other names of it: its controllers, where it has more than one.
+    pub links: Vec<String>,
+}
+
 /// The form of a setting that fits a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chosen<'a> {

@@ -2,7 +2,7 @@
 
 use oci_spec::runtime::{LinuxIdMapping, Mount};
 
-use super::{Setting, dev};
+use super::{Setting, dev, groups};
 use crate::plan::build::PlanError;
 use crate::plan::mount::{BindIds, BindMapping, BindMappingLine, Filesystem, FsOption};
 use crate::plan::text::{HostPath, RootedPath, Text};
@@ -36,6 +36,11 @@ pub(super) fn of(
         "proc" => Filesystem::Proc { source, options: data },
         "sysfs" => Filesystem::Sysfs { source, options: data },
         "mqueue" => Filesystem::Mqueue { source, options: data },
+        "cgroup" if !setting.hierarchies.is_empty() => {
+            data.extend(setting.label.cloned());
+            let tree = groups::tree(source, data, setting.hierarchies);
+            Filesystem::Groups(Box::new(tree.map_err(|what| fault("", what))?))
+        }
         "cgroup" | "cgroup2" => Filesystem::Cgroup { source, options: data },
         "devpts" => {
             let group = number(&mut data, "gid").map_err(|what| fault("/options", what))?;

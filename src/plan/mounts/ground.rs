@@ -52,6 +52,8 @@ fn of_mount(mount: &Wanted) -> Ground<'_> {
         | Filesystem::Sysfs { .. }
         | Filesystem::Mqueue { .. }
         | Filesystem::Cgroup { .. }
+        | Filesystem::Groups(_)
+        | Filesystem::Group { .. }
         | Filesystem::Devpts { .. }
         | Filesystem::Notify
         | Filesystem::Present { .. } => Ground::Fixed,
@@ -73,6 +75,8 @@ pub(in crate::plan) fn place(mount: &Wanted, ground: Ground<'_>) -> Place {
         | Filesystem::Sysfs { .. }
         | Filesystem::Mqueue { .. }
         | Filesystem::Cgroup { .. }
+        | Filesystem::Groups(_)
+        | Filesystem::Group { .. }
         | Filesystem::Devpts { .. }
         | Filesystem::Tmpfs { .. }
         | Filesystem::Dev(_)
@@ -111,6 +115,7 @@ mod tests {
             makes_nodes: true,
             terminal: false,
             devices: &[],
+            hierarchies: &[],
             bundle: "/bundle",
             rootfs: "/bundle/rootfs",
         };

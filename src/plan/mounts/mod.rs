@@ -3,10 +3,12 @@
 pub(super) mod dev;
 mod filesystem;
 pub(super) mod ground;
+mod groups;
 
 use oci_spec::runtime::{LinuxDevice, Mount};
 
 use super::build::PlanError;
+use super::cgroup::HierarchyView;
 use super::mount::{BindIds, DeviceNode, Filesystem, FsOption, MountAttributes};
 use super::text::{HostPath, RootedPath};
 use crate::spec::mount_options::{Attributes, MountOptions, Propagation, PropagationMode};
@@ -54,6 +56,8 @@ pub(super) struct Setting<'a> {
     pub makes_nodes: bool,
     /// `/linux/devices`.
     pub devices: &'a [LinuxDevice],
+    /// What is shown of control groups where the host has hierarchies of version 1.
+    pub hierarchies: &'a [HierarchyView],
     /// The directory that relative sources are relative to.
     pub bundle: &'a str,
     /// Where the root file system is on the host.
@@ -99,7 +103,11 @@ pub(super) fn convert(
     for (index, mount) in mounts.iter().enumerate() {
         let pointer = format!("/mounts/{index}");
         match one(mount, &pointer, setting) {
-            Ok(mount) => wanted.push(mount),
+            Ok(mount) => {
+                let shown = groups::below(&mount, setting.hierarchies);
+                wanted.push(mount);
+                wanted.extend(shown);
+            }
             Err(fault) => errors.push(fault),
         }
     }
@@ -137,7 +145,7 @@ fn attributes(
     setting: Setting<'_>,
 ) -> MountAttributes {
     let bind = matches!(filesystem, Filesystem::Bind { .. });
-    let old = bind || matches!(filesystem, Filesystem::Present { .. });
+    let old = bind || matches!(filesystem, Filesystem::Present { .. } | Filesystem::Group { .. });
     let below = options.recursive;
     let top = if bind && !setting.hardened {
         as_mount(options.attributes, setting)
@@ -170,6 +178,8 @@ fn attributes(
             | Filesystem::Sysfs { .. }
             | Filesystem::Mqueue { .. }
             | Filesystem::Cgroup { .. }
+            | Filesystem::Groups(_)
+            | Filesystem::Group { .. }
             | Filesystem::Devpts { .. }
             | Filesystem::Tmpfs { .. }
             | Filesystem::Dev(_)
@@ -215,11 +225,14 @@ fn propagation(asked: &[Propagation], filesystem: &Filesystem) -> [u64; 2] {
     });
     let default = match filesystem {
         Filesystem::Bind { recursive: true, .. } => mount_attr::MS_PRIVATE | mount_attr::MS_REC,
-        Filesystem::Bind { recursive: false, .. } => mount_attr::MS_PRIVATE,
+        Filesystem::Bind { recursive: false, .. } | Filesystem::Group { .. } => {
+            mount_attr::MS_PRIVATE
+        }
         Filesystem::Proc { .. }
         | Filesystem::Sysfs { .. }
         | Filesystem::Mqueue { .. }
         | Filesystem::Cgroup { .. }
+        | Filesystem::Groups(_)
         | Filesystem::Devpts { .. }
         | Filesystem::Tmpfs { .. }
         | Filesystem::Dev(_)
