@@ -28,7 +28,7 @@ pub use hook::{HookState, run_all as run_hooks, run_each as run_each_hook};
 use std::error::Error;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-pub use start::{Attendant, Waiting, start};
+pub use start::{Attendant, Waiting, hand_over, start};
 
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::plan::labels::Label;

@@ -88,7 +88,7 @@ pub(super) fn see_through(
 ) -> Result<(), LaunchError> {
     let mut talk = Talk::new(init.socket);
     let watched = plan.track(Track::Starter).next().is_some();
-    let started = beside(init, plan, attendant, &mut talk).and_then(|()| {
+    let started = beside(init, plan, Track::Starter, attendant, &mut talk).and_then(|()| {
         let deadline = watched.then(|| Instant::now() + PATIENCE);
         until_program(init, plan, attendant, &mut talk, deadline)
     });
@@ -99,14 +99,33 @@ pub(super) fn see_through(
     started
 }
 
-/// Carries out the steps of the starter.
-fn beside(
+/// Has an init that was just made load its filter, where that comes before `start`, and takes the
+/// listener from it.
+///
+/// # Errors
+/// The step that failed, of init or beside it. Then init has ended, or is killed.
+pub fn hand_over(
     init: Waiting<'_>,
     plan: &LaunchPlan,
     attendant: &mut dyn Attendant,
+) -> Result<(), LaunchError> {
+    let done = beside(init, plan, Track::Creator, attendant, &mut Talk::new(init.socket));
+    if done.is_err() {
+        // Best effort: it may have ended by itself.
+        let _ = process::signal(init.process, libc::SIGKILL);
+    }
+    done
+}
+
+/// Carries out the steps that go with init's on this track.
+fn beside(
+    init: Waiting<'_>,
+    plan: &LaunchPlan,
+    track: Track,
+    attendant: &mut dyn Attendant,
     talk: &mut Talk<'_>,
 ) -> Result<(), LaunchError> {
-    for (id, step) in plan.track(Track::Starter) {
+    for (id, step) in plan.track(track) {
         let fail = |cause| LaunchError::step(id, step, cause);
         fault(id).map_err(|errno| fail(errno.into()))?;
         match perform(init, &step.action, attendant, talk).map_err(fail)? {
@@ -116,8 +135,6 @@ fn beside(
                 return Err(error.unwrap_or_else(|| fail(Errno::EPROTO.into())));
             }
             Outcome::Gone => return Err(ended(talk, plan)),
-            // It says itself why.
-            Outcome::NoFilter => return Ok(()),
         }
     }
     Ok(())
@@ -154,11 +171,11 @@ enum Outcome {
     Done,
     /// It said something else than that it goes on.
     Said(Message),
+    /// It has ended, or is about to, and says itself why.
     Gone,
-    NoFilter,
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "the starter has no other steps")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "there are no other steps beside init's")]
 fn perform(
     init: Waiting<'_>,
     action: &Action,
@@ -169,7 +186,7 @@ fn perform(
         Action::Await { gate } => await_gate(talk, *gate),
         Action::WatchInit => watch(init),
         Action::Open { .. } => wire::say_go(init.socket).map(|()| Outcome::Done).map_err(gone),
-        Action::HandOver { .. } => hand_over(init, attendant),
+        Action::HandOver { .. } => take_listener(init, attendant),
         _ => Err(Errno::EOPNOTSUPP.into()),
     }
 }
@@ -233,12 +250,12 @@ fn next_stop(pid: i32, deadline: Instant) -> Result<trace::Stop, Cause> {
 
 /// Follows init to the end of seccomp(2), copies the descriptor that this returned, has it
 /// attended to, and only then lets init go.
-fn hand_over(init: Waiting<'_>, attendant: &mut dyn Attendant) -> Result<Outcome, Cause> {
+fn take_listener(init: Waiting<'_>, attendant: &mut dyn Attendant) -> Result<Outcome, Cause> {
     let Some(result) = result_of_seccomp(init.pid)? else { return Ok(Outcome::Gone) };
     let Ok(number) = i32::try_from(result) else { return Err(Errno::EPROTO.into()) };
     if number < 0 {
         trace::let_go(init.pid)?;
-        return Ok(Outcome::NoFilter);
+        return Ok(Outcome::Gone);
     }
     let listener = fd::take_from(init.process, number)?;
     attendant.take(listener).map_err(Cause::said)?;

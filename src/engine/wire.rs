@@ -47,6 +47,7 @@ fn gate_number(gate: Gate) -> u32 {
         Gate::Placed => 0x1_0006,
         Gate::Filter => 0x1_0007,
         Gate::Watched => 0x1_0008,
+        Gate::Made => 0x1_0009,
     }
 }
 
@@ -61,6 +62,7 @@ fn gate_of(number: u32) -> Option<Gate> {
         Gate::Placed,
         Gate::Filter,
         Gate::Watched,
+        Gate::Made,
     ]
     .into_iter()
     .find(|gate| gate_number(*gate) == number)

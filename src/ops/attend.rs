@@ -7,9 +7,9 @@ mod watch;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::{OpsError, Result};
-use crate::engine::Attendant;
+use crate::engine::{self, Attendant, LaunchError, Waiting};
 use crate::plan::listener::Listener;
-use crate::plan::{Action, LaunchPlan};
+use crate::plan::{Action, LaunchPlan, Track};
 use crate::store::{Entry, Record};
 
 /// Who attends to a container while it starts.
@@ -24,14 +24,30 @@ pub(super) enum Attending<'a> {
     Watched(watch::Watched<'a>),
 }
 
-/// Prepares for the container of `entry` to be attended to. What can fail early does.
+/// Sees to it that an agent gets the listener of a container that is being created, where its
+/// filter is loaded by then.
+pub(super) fn hand_over(
+    plan: &LaunchPlan,
+    record: &Record,
+    init: Waiting<'_>,
+) -> std::result::Result<(), LaunchError> {
+    let Some(Listener::Agent { path, metadata }) = listener_on(plan, Track::Creator) else {
+        return Ok(());
+    };
+    let process = agent::Process { pid: init.pid, status: "creating" };
+    let agent = agent::Agent::new(path, metadata.as_deref(), record, process);
+    engine::hand_over(init, plan, &mut Attending::Agent(agent))
+}
+
+/// Prepares for the container of `entry` to be attended to from its start on. What can fail early
+/// does.
 pub(super) fn attending<'a>(
     doing: &str,
     plan: &'a LaunchPlan,
     entry: &'a Entry,
     record: &'a mut Record,
 ) -> Result<Attending<'a>> {
-    Ok(match listener(plan) {
+    Ok(match listener_on(plan, Track::Starter) {
         None => Attending::Nobody,
         Some(Listener::Agent { path, metadata }) => {
             let pid = record.process.map_or(0, crate::store::ProcessId::pid);
@@ -93,7 +109,11 @@ pub(super) fn see_off(record: &Record) {
 
 /// Who answers what the filter of a plan holds up.
 pub(super) fn listener(plan: &LaunchPlan) -> Option<&Listener> {
-    plan.steps.iter().find_map(|step| {
+    listener_on(plan, Track::Starter).or_else(|| listener_on(plan, Track::Creator))
+}
+
+fn listener_on(plan: &LaunchPlan, track: Track) -> Option<&Listener> {
+    plan.track(track).find_map(|(_, step)| {
         let Action::HandOver { to } = &step.action else { return None };
         Some(to)
     })

@@ -259,10 +259,12 @@ impl Making<'_> {
 
     /// Records the container as created, and tells the caller its process id.
     fn finish(self, record: &mut Record, launched: &Launched) -> Result<()> {
-        let Self { doing, request, entry, .. } = self;
+        let Self { doing, request, prepared, entry, .. } = self;
         let process = ProcessId::observe(launched.pid)
             .map_err(|error| OpsError::failed(doing, format!("look at init: {error:?}")))?;
         record.process = Some(process);
+        attend::hand_over(&prepared.plan, record, launched.waiting())
+            .map_err(|error| not_launched(doing, &error))?;
         if let Some(cgroup) = &launched.cgroup {
             record.cgroup = serde_json::to_value(cgroup.save())
                 .map_err(|error| OpsError::because(doing, &error))?;
@@ -370,10 +372,18 @@ fn resctrl(plan: &LaunchPlan, id: &str) -> Vec<PathBuf> {
 
 /// A failed launch, with who asked for the step and what became of the rest.
 pub(super) fn launch_error(doing: &str, error: &LaunchError) -> OpsError {
+    let failed = not_launched(doing, error);
+    if matches!(error, LaunchError::Step(_)) {
+        return failed.fact("undone", "everything before it; the host is as before");
+    }
+    failed
+}
+
+/// A failed launch, with who asked for the step.
+fn not_launched(doing: &str, error: &LaunchError) -> OpsError {
     let LaunchError::Step(step) = error else { return OpsError::because(doing, error) };
-    let failed = OpsError::failed(doing, step.to_string())
-        .fact("asked for by", step.origin.to_string())
-        .fact("undone", "everything before it; the host is as before");
+    let failed =
+        OpsError::failed(doing, step.to_string()).fact("asked for by", step.origin.to_string());
     match step.hint {
         Some(hint) => failed.hint(hint),
         None => failed,

@@ -42,6 +42,7 @@ fn track(track: Track) -> &'static str {
         Track::Prepare => "prepare",
         Track::Supervisor => "supervisor",
         Track::Init => "init",
+        Track::Creator => "creator",
         Track::Starter => "starter",
         Track::AfterStart => "after start",
         Track::AfterEnd => "after end",

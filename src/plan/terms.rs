@@ -14,6 +14,8 @@ pub enum Track {
     Supervisor,
     /// The new process.
     Init,
+    /// The caller, once the new process lacks nothing but a listener for its filter.
+    Creator,
     /// Whoever lets the new process go on: the caller itself, or the `start` command.
     Starter,
     /// The command that started it, once the program runs.
@@ -40,6 +42,8 @@ pub enum Gate {
     Mounts,
     /// Init has gone to the mount namespace that it is to be in, with its root.
     Placed,
+    /// The supervisor has nothing left to do.
+    Made,
     /// Init has nothing left to do but to load its filter.
     Filter,
     /// The filter's listener will be seen.

@@ -52,7 +52,7 @@ pub use interpret::{Call, Fault, interpret};
 pub use merge::{MergeError, Merged, MergedRule, Part, merge};
 pub use names::{Meant, is_call, meant, suggest};
 pub use program::{Instruction, Program, flag};
-pub use read_back::explain_program;
+pub use read_back::{allows_always, explain_program};
 pub use review::{Remark, Weight, review};
 pub use settle::{Circumstances, SettleError, Settled, settle};
 pub use survey::{AbiSurvey, survey};

@@ -42,13 +42,19 @@ pub fn explain_program(
     Ok(Some(explained(row, abis.collect())))
 }
 
-/// The answers to the calls of a number, each with what leads to it.
-fn cases(
-    instructions: &[Instruction],
-    baseline: Option<&Resolved>,
-    abi: Abi,
-    number: u32,
-) -> Vec<Case> {
+/// Whether a program allows every call of a name, whatever its arguments: nobody is asked or told.
+/// `false` as well where there is no such call, or where that is too hard to tell.
+#[must_use]
+pub fn allows_always(instructions: &[Instruction], abi: Abi, name: &str) -> bool {
+    let Some(number) = lookup(name).and_then(|row| row.number(abi)) else { return false };
+    let found = answers(instructions, abi, number);
+    found.is_ok_and(|found| {
+        !found.is_empty() && found.iter().all(|path| path.action == Action::Allow)
+    })
+}
+
+/// The answers of a program to the calls of a number.
+fn answers(instructions: &[Instruction], abi: Abi, number: u32) -> Result<Vec<Path>, TooHard> {
     let mut reader = Reader {
         instructions,
         arch: abi.audit_arch(),
@@ -57,10 +63,19 @@ fn cases(
         found: Vec::new(),
         budget: BUDGET,
     };
-    if reader.from(0, Holds::Known(0)).is_err() {
-        return vec![too_many()];
-    }
-    reader.found.into_iter().map(|path| case(path, baseline, abi, number)).collect()
+    reader.from(0, Holds::Known(0))?;
+    Ok(reader.found)
+}
+
+/// The answers to the calls of a number, each with what leads to it.
+fn cases(
+    instructions: &[Instruction],
+    baseline: Option<&Resolved>,
+    abi: Abi,
+    number: u32,
+) -> Vec<Case> {
+    let Ok(found) = answers(instructions, abi, number) else { return vec![too_many()] };
+    found.into_iter().map(|path| case(path, baseline, abi, number)).collect()
 }
 
 /// An answer, and the comparisons that lead to it.
@@ -235,17 +250,9 @@ mod tests {
             let code = program(&Request { baseline, ..standing });
             for abi in Abi::X86_64.family() {
                 for number in rows().iter().filter_map(|row| row.number(*abi)) {
-                    let mut reader = Reader {
-                        instructions: &code,
-                        arch: abi.audit_arch(),
-                        number,
-                        facts: Vec::new(),
-                        found: Vec::new(),
-                        budget: BUDGET,
-                    };
-                    reader.from(0, Holds::Known(0)).unwrap();
-                    assert!(!reader.found.is_empty());
-                    for path in reader.found {
+                    let found = answers(&code, *abi, number).unwrap();
+                    assert!(!found.is_empty());
+                    for path in found {
                         let arch = abi.audit_arch();
                         let call =
                             Call { nr: number, arch, instruction_pointer: 0, args: path.args };
@@ -253,6 +260,39 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn only_what_is_allowed_without_a_condition_is_allowed_always() {
+        let profile = serde_json::from_str(PROFILE).unwrap();
+        let code = program(&Request::new(Some(&profile), Abi::X86_64));
+        let always = |name| allows_always(&code, Abi::X86_64, name);
+
+        assert!(always("read") && always("execve"));
+        assert!(!always("mount") && !always("personality") && !always("frobnicate"));
+    }
+
+    #[test]
+    fn what_is_asked_or_noted_is_not_simply_allowed() {
+        let profile = |action: &str| {
+            let text = format!(
+                r#"{{"defaultAction": "SCMP_ACT_ALLOW",
+                    "syscalls": [{{"names": ["getcwd"], "action": "{action}"}}]}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        for action in ["SCMP_ACT_NOTIFY", "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_ERRNO"] {
+            let profile = profile(action);
+            let request = Request {
+                baseline: Baseline::Off,
+                listener: super::super::Listener::Provided,
+                ..Request::new(Some(&profile), Abi::X86_64)
+            };
+            let code = program(&request);
+
+            assert!(!allows_always(&code, Abi::X86_64, "getcwd"), "{action}");
+            assert!(allows_always(&code, Abi::X86_64, "read"), "{action}");
         }
     }
 

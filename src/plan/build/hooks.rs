@@ -24,6 +24,11 @@ impl Builder<'_> {
         hooks.into_iter().flat_map(move |hooks| early.into_iter().flat_map(|it| it.of(hooks)))
     }
 
+    /// Whether there is a hook of this point.
+    pub(super) fn has_hooks(&self, stage: Stage) -> bool {
+        self.spec.hooks().as_ref().is_some_and(|hooks| !stage.of(hooks).is_empty())
+    }
+
     /// The hooks of these points, one after the other.
     pub(super) fn hooks(&mut self, track: Track, stages: &[Stage]) {
         let Some(given) = self.spec.hooks().as_ref() else { return };

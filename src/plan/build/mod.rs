@@ -7,6 +7,7 @@
 mod hooks;
 mod ids;
 mod init;
+mod listener;
 mod prepare;
 mod root;
 mod scratch;
@@ -16,7 +17,7 @@ use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 
 use self::ids::UserNamespace;
 
-use super::action::{Action, Gate, IdMap, Namespace, Slot, Track};
+use super::action::{Action, IdMap, Namespace, Slot, Track};
 use super::cgroup::{CgroupPlan, HierarchyView};
 use super::facts::KernelFacts;
 use super::hooks::Stage;
@@ -286,15 +287,8 @@ impl<'a> Builder<'a> {
         let lsm = self.inputs.facts.lsm;
         let who = (self.process, self.spec.linux().as_ref(), lsm);
         let last = process::last_steps(who, &program, sets, limits, filter);
-        self.builtin(Track::Init, Action::AwaitStart, "created, not started");
-        // Before init enters a pod's user namespace: until then its neighbours cannot touch it.
-        self.hooks(Track::Init, &[Stage::StartContainer]);
-        self.join_pod();
-        for (action, pointer) in last {
-            self.last(action, pointer);
-        }
-        if let Some(to) = self.inputs.listener.take() {
-            self.hand_over(to);
+        if let Some(hand_over) = self.wait_and_become(last) {
+            self.hand_over(hand_over);
         }
         self.hooks(Track::AfterStart, &[Stage::Poststart]);
         self.hooks(Track::AfterEnd, &[Stage::Poststop]);
@@ -323,31 +317,6 @@ impl<'a> Builder<'a> {
                 reduced.chain(self.inputs.notes).chain(asked).collect()
             },
         })
-    }
-
-    /// A last step of init. The filter is the policy's work where the policy holds.
-    fn last(&mut self, action: Action, pointer: &str) {
-        if matches!(action, Action::Open { .. } | Action::Await { .. }) {
-            self.builtin(Track::Init, action, "the filter has a listener, which is taken outside");
-        } else if matches!(action, Action::LoadFilter { .. }) && self.hardened() {
-            self.push(Track::Init, action, Self::rule("seccomp.baseline"));
-        } else if pointer.is_empty() {
-            self.builtin(Track::Init, action, "nothing of the caller's is inherited");
-        } else {
-            self.asked(Track::Init, action, pointer);
-        }
-    }
-
-    /// What is done beside init by whoever lets it go on. The listener is taken from outside: the
-    /// filter need not permit init anything for it.
-    fn hand_over(&mut self, to: Listener) {
-        let track = Track::Starter;
-        let why = "only now, so that nothing else of it is slowed down";
-        self.builtin(track, Action::Await { gate: Gate::Filter }, why);
-        self.builtin(track, Action::WatchInit, "its listener is closed when it is the program");
-        let why = "the filter is loaded under our eyes";
-        self.builtin(track, Action::Open { gate: Gate::Watched }, why);
-        self.asked(track, Action::HandOver { to }, "/linux/seccomp");
     }
 }
 

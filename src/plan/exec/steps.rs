@@ -200,8 +200,7 @@ impl<'a> Builder<'a> {
         self.join(last);
         self.last_steps(&program, granted.sets, limits);
         // Where the filter has a listener, it is taken as it was from init.
-        let starter = self.inputs.plan.track(Track::Starter).map(|(_, step)| step.clone());
-        self.steps.extend(starter);
+        self.hand_over();
         if !self.errors.is_empty() {
             return Err(ExecFault::Faulty(self.errors.into_iter().map(of_document).collect()));
         }
@@ -228,6 +227,14 @@ impl<'a> Builder<'a> {
             would_change,
             notes: Vec::new(),
         })
+    }
+
+    /// Nobody creates this process: the listener is taken from it when it is let go on.
+    fn hand_over(&mut self) {
+        let beside = |step: &&Step| matches!(step.track, Track::Creator | Track::Starter);
+        let made = Action::Open { gate: Gate::Made };
+        let taken = self.inputs.plan.steps.iter().filter(beside).filter(|it| it.action != made);
+        self.steps.extend(taken.map(|it| Step { track: Track::Starter, ..it.clone() }));
     }
 
     fn builtin(&mut self, track: Track, action: Action, why: &str) {
