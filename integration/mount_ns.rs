@@ -58,7 +58,7 @@ impl Drop for Elsewhere {
 
 // rows: linux.namespaces.mount
 #[test]
-fn a_mount_namespace_of_others_is_shared_and_nobody_there_sees_the_containers_mounts() {
+fn a_mount_namespace_of_others_is_shared_and_only_that_of_the_runtime_gets_the_root() {
     let elsewhere = Elsewhere::new();
     let theirs = format!("/proc/{}/ns/mnt", elsewhere.0.id());
     let table = |pid: u32| fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
@@ -68,6 +68,7 @@ fn a_mount_namespace_of_others_is_shared_and_nobody_there_sees_the_containers_mo
         (json!({"type": "mount", "path": theirs}), json!({})),
         (json!({"type": "mount", "path": theirs}), json!({"createRuntime": hook})),
     ] {
+        let joins = namespace.get("path").is_some();
         let place = namespace["path"].as_str().unwrap_or("/proc/self/ns/mnt");
         let wanted = fs::read_link(place).unwrap();
         let look = "readlink /proc/self/ns/mnt; cat /etc/secret; { echo x > /etc/fixed/x; } 2>&1; \
@@ -85,6 +86,7 @@ fn a_mount_namespace_of_others_is_shared_and_nobody_there_sees_the_containers_mo
             .mount("/data", "tmpfs", "tmpfs", &[])
             .shell(&format!("echo word > /data/word; {look}; echo done; sleep 1000"));
         fs::create_dir(bundle.rootfs().join("etc/fixed")).unwrap();
+        fs::create_dir(bundle.rootfs().join("mnt")).unwrap();
         fs::write(bundle.rootfs().join("etc/secret"), "secret").unwrap();
         let before = table(elsewhere.0.id());
         let runtime = Runtime::audit();
@@ -94,19 +96,95 @@ fn a_mount_namespace_of_others_is_shared_and_nobody_there_sees_the_containers_mo
         assert_eq!(fs::read_link(format!("/proc/{init}/ns/mnt")).unwrap(), wanted);
         runtime.start(&bundle).ok();
         created.wait_for("done");
-        // Others mount things on the host meanwhile, but nothing of this bundle.
-        assert!(!table(std::process::id()).contains(bundle.id()));
+        // Others mount things on the host meanwhile; of this bundle, the root at its place.
+        let shown = table(std::process::id());
+        let shown: Vec<_> = shown.lines().filter(|line| line.contains(bundle.id())).collect();
+        let root = format!(" {} ", bundle.rootfs().display());
+        assert_eq!(shown.iter().any(|line| line.contains(&root)), !joins, "{shown:#?}");
+        assert_eq!(shown.is_empty(), joins, "{shown:#?}");
         assert_eq!(table(elsewhere.0.id()), before);
 
         let entered = runtime.call(["exec", bundle.id(), "sh", "-c", look]);
         for said in [created.printed().replace("done\n", ""), entered.stdout] {
             let lines: Vec<_> = said.lines().collect();
-            let [of, fixed, word, proc, denied] = lines[..] else { panic!("{said}") };
+            let [of, fixed, word, proc, ref denied @ ..] = lines[..] else { panic!("{said}") };
             assert_eq!((of, word, proc), (wanted.to_str().unwrap(), "word", "/proc/1"), "{said}");
             assert!(fixed.contains("Read-only file system"), "{said}");
-            assert!(denied.contains("mounting none on /mnt failed"), "{said}");
+            // In the runtime's own, more can be mounted; what is nowhere has no place for it.
+            let failed = denied.first().is_some_and(|it| it.starts_with("mount: mounting none on"));
+            assert_eq!(failed, joins, "{said}");
         }
         runtime.call(["delete", "--force", bundle.id()]).ok();
         assert_eq!(table(elsewhere.0.id()), before);
+        assert!(!table(std::process::id()).contains(bundle.id()));
+    }
+}
+
+fn in_the_runtimes_own() -> Bundle {
+    Bundle::new().set("/linux/namespaces/4", json!({"type": "time"}))
+}
+
+/// What lies at the bundle's root now.
+fn mounted_at(bundle: &Bundle) -> usize {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let root = format!(" {} ", bundle.rootfs().display());
+    table.lines().filter(|line| line.contains(&root)).count()
+}
+
+#[test]
+fn a_root_in_the_runtimes_own_mount_namespace_goes_with_the_container_alone() {
+    let runtime = Runtime::audit();
+    let bundle = in_the_runtimes_own()
+        .shell("grep -c '^[0-9]* [0-9]* [0-9:]* [^ ]* / ' /proc/self/mountinfo");
+    assert_eq!(runtime.run(&bundle).ok(), "1\n");
+    assert_eq!(mounted_at(&bundle), 0);
+
+    // What an administrator did meanwhile stays: took the root away, put something over it.
+    for over in [false, true] {
+        runtime.create(&bundle).ok();
+        assert_eq!(mounted_at(&bundle), 1);
+        if over {
+            let flags = rustix::mount::MountFlags::empty();
+            rustix::mount::mount(c"over", &bundle.rootfs(), c"tmpfs", flags, None).unwrap();
+        } else {
+            unmount(&bundle);
+        }
+        runtime.call(["delete", "--force", bundle.id()]).ok();
+        assert_eq!(mounted_at(&bundle), if over { 2 } else { 0 });
+    }
+    unmount(&bundle);
+    unmount(&bundle);
+}
+
+fn unmount(bundle: &Bundle) {
+    rustix::mount::unmount(&bundle.rootfs(), rustix::mount::UnmountFlags::DETACH).unwrap();
+}
+
+#[cfg(feature = "fault")]
+#[test]
+fn a_root_in_the_runtimes_own_mount_namespace_is_taken_away_whatever_fails() {
+    let bundle = in_the_runtimes_own();
+    let runtime = Runtime::audit();
+    let before = crate::support::Snapshot::take(&runtime, &[bundle.id()]);
+    let dir = bundle.dir().to_str().unwrap();
+    let explained = runtime.call(["explain", "--json", "--bundle", dir]).ok();
+    let explained: serde_json::Value = serde_json::from_str(&explained).unwrap();
+    let steps = explained["plan"]["steps"].as_array().unwrap();
+    let is_attached = |step: &serde_json::Value| step["action"]["do"] == "attach-root";
+    let attached = steps.iter().rposition(is_attached).unwrap();
+
+    for number in attached + 1..=steps.len() {
+        for verb in ["create", "run"] {
+            let mut command = runtime.command([verb, "--bundle", dir, bundle.id()]);
+            command.env("CASEMATE_FAULT", number.to_string());
+            if verb == "run" {
+                runtime.finish(command).failed(1);
+            } else {
+                runtime.finish(command);
+                runtime.call(["delete", "--force", bundle.id()]).ok();
+            }
+            assert_eq!(mounted_at(&bundle), 0, "{verb}, step {number}");
+            before.assert_unchanged();
+        }
     }
 }

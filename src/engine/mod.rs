@@ -29,11 +29,13 @@ use std::error::Error;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 pub use start::{Attendant, Waiting, hand_over, start};
+pub use steps::shown::hide as hide_root;
 
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::plan::labels::Label;
 use crate::plan::text::Text;
 use crate::plan::{Action, LaunchPlan, Namespace, Origin, Step, StepId};
+use crate::store::Shown;
 use crate::store::ranges::{Owner, Range, Ranges};
 use crate::sys::{self, Errno, process};
 
@@ -92,6 +94,8 @@ pub struct Launched {
     pub range: Option<Range>,
     /// Its control group; none if it stays in its caller's.
     pub cgroup: Option<Cgroup>,
+    /// Where its root is mounted for all to see, if it is.
+    pub shown: Option<Shown>,
     socket: OwnedFd,
     made: Vec<steps::mount_point::Made>,
 }
@@ -345,6 +349,7 @@ impl Launched {
     pub fn abandon(self, request: &Request<'_>) {
         let _ = process::signal(self.process.as_fd(), libc::SIGKILL);
         let _ = process::wait_for(self.pid);
+        self.shown.iter().for_each(steps::shown::hide);
         self.take_back_mount_points();
         if let Some(cgroup) = self.cgroup {
             let _ = cgroup.remove(request.hierarchies);

@@ -270,6 +270,7 @@ impl Making<'_> {
                 .map_err(|error| OpsError::because(doing, &error))?;
         }
         record.range = launched.range;
+        record.shown.clone_from(&launched.shown);
         record.phase = Phase::Created;
         entry.write_state(record).map_err(|error| super::stored(doing, &error))?;
         if let Some(path) = &request.pidfd_socket {
@@ -354,6 +355,7 @@ pub(super) fn first_record(prepared: &Prepared, entry: &Entry) -> Record {
         range: None,
         shares_pids: !has_own_pids(&prepared.plan),
         has_poststop: hooks::any(&prepared.plan, Track::AfterEnd),
+        shown: None,
         resctrl: resctrl(&prepared.plan, entry.id().as_str()),
         phase: Phase::Creating,
         watcher: None,

@@ -129,6 +129,7 @@ pub(super) fn remove_resources(doing: &str, entry: &Entry, record: Option<&Recor
         Some(saved) => remove_saved(&saved, &hierarchies).map_err(|error| failed(&error))?,
         None => remove_half_made(doing, entry, &hierarchies)?,
     }
+    record.and_then(|record| record.shown.as_ref()).into_iter().for_each(engine::hide_root);
     engine::resctrl::remove(record.map_or(&[], |record| record.resctrl.as_slice()));
     let owner = entry.owner().map_err(|error| super::stored(doing, &error))?;
     let range = record.and_then(|record| record.range);

@@ -36,7 +36,7 @@ pub use entry::{
 };
 pub use error::{Holder, StoreError};
 pub use process::ProcessId;
-pub use record::{Phase, RECORD_VERSION, Record, RecordError, Status};
+pub use record::{Phase, RECORD_VERSION, Record, RecordError, Shown, Status};
 pub use state::{DEFAULT_ROOT, Listed, Store, StoredState};
 pub use time::rfc3339;
 

@@ -54,6 +54,9 @@ pub struct Record {
     /// Directories of resctrl that go with it, innermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resctrl: Vec<PathBuf>,
+    /// Where its root is mounted for all to see, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Shown>,
     /// How far its creation came.
     pub phase: Phase,
     /// The process that answers what its filter holds up, if one of ours does.
@@ -67,6 +70,16 @@ pub struct Record {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+/// A root that is mounted in the mount namespace of the runtime.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shown {
+    /// Where.
+    pub at: PathBuf,
+    /// The kernel's number for the mount: another one may lie there by now.
+    pub mount: u64,
 }
 
 /// How far a creation came.

@@ -29,6 +29,7 @@ pub(super) fn salvage(bytes: &[u8], id: &ContainerId) -> Option<Record> {
         shares_pids: field(record, "shares_pids").unwrap_or_default(),
         has_poststop: field(record, "has_poststop").unwrap_or_default(),
         resctrl: field(record, "resctrl").unwrap_or_default(),
+        shown: field(record, "shown"),
         phase: Phase::Creating,
         watcher: field(record, "watcher"),
         limits: None,

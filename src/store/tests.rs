@@ -58,6 +58,7 @@ fn record(name: &str) -> Record {
         shares_pids: false,
         has_poststop: true,
         resctrl: Vec::new(),
+        shown: Some(Shown { at: "/bundle/rootfs".into(), mount: 7 }),
         phase: Phase::Created,
         watcher: None,
         limits: None,
@@ -162,7 +163,6 @@ fn what_is_written_is_read() {
     let again = Record { owner: 1, ..record("web-1") };
     entry.write_state(&again).unwrap();
     entry.write_plan(b"plan").unwrap();
-
     assert_eq!(entry.read_state().unwrap(), again);
     assert_eq!(entry.read_plan().unwrap(), b"plan");
     assert_eq!(place.store().read(&id("web-1")).unwrap().record, Some(again));

@@ -17,4 +17,5 @@ pub(super) mod privileges;
 pub(super) mod resctrl;
 pub(super) mod rootfs;
 pub(super) mod shift;
+pub(super) mod shown;
 pub(super) mod task;

@@ -38,14 +38,16 @@ pub(in crate::engine) fn join(init: &Init<'_>, kind: Namespace) -> Result<()> {
 
 /// Enters the mount namespace that was opened, and takes the root along: as a copy, for what is
 /// mounted in a namespace ends with it. The copy belongs to none, so nobody else sees it, and
-/// nothing can be mounted in it.
+/// nothing can be mounted in it, unless the supervisor, which finds it at the number of the first
+/// slot, attaches it somewhere.
 pub(in crate::engine) fn take_root_along(plan: &InitPlan<'_>) -> Result<()> {
     let root = mount::copy_tree(rustix::fs::CWD, c"/", true)?;
     let found = plan.namespaces.iter().find(|(of, _)| *of == Namespace::Mount);
     let (_, namespace) = found.ok_or(Errno::EBADF)?;
     ns::enter(namespace.as_fd(), Namespace::Mount.flag())?;
     rustix::process::fchdir(&root).map_err(errno)?;
-    rustix::process::chroot(c".").map_err(errno)
+    rustix::process::chroot(c".").map_err(errno)?;
+    fd::place_at(&root, plan.slot_number(Slot(0)))
 }
 
 /// Builds one of the two file systems that bind to the namespaces of the process that opens

@@ -258,9 +258,14 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    pub(super) fn fetch(&mut self, slot: Slot) -> Result<(), Cause> {
+    /// The number at which init leaves what it built.
+    pub(super) fn slot_number(&self, slot: Slot) -> Result<i32, Errno> {
         let number = self.request.preserve.saturating_add(5).saturating_add(u32::from(slot.0));
-        let number = i32::try_from(number).map_err(|_| Errno::EBADF)?;
+        i32::try_from(number).map_err(|_| Errno::EBADF)
+    }
+
+    pub(super) fn fetch(&mut self, slot: Slot) -> Result<(), Cause> {
+        let number = self.slot_number(slot)?;
         let built = fd::take_from(self.child()?.process.as_fd(), number)?;
         self.keep(slot, built);
         Ok(())

@@ -7,12 +7,12 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use super::{Supervisor, write_file};
 use crate::engine::cause::Cause;
 use crate::engine::home::Home;
-use crate::engine::steps::netdev;
+use crate::engine::steps::{netdev, shown};
 use crate::engine::terminal::Terminal;
 use crate::engine::{prepare, program, protect};
 use crate::plan::mount::FsOption;
 use crate::plan::text::{HostPath, RootedPath, Text};
-use crate::plan::{IdMap, Namespace};
+use crate::plan::{IdMap, Namespace, Slot};
 use crate::store::ranges::Range;
 use crate::sys::{Errno, errno, fd, mount, ns};
 
@@ -39,7 +39,15 @@ impl Supervisor<'_> {
         Ok(())
     }
 
+    /// Over the root of init's mount namespace, or where the bundle has it there; outside, once
+    /// init has taken the root along, where the bundle has it on the host.
     pub(super) fn attach_root(&mut self, over: &HostPath) -> Result<(), Cause> {
+        if self.home.is_none() {
+            let number = self.slot_number(Slot(0))?;
+            let taken = fd::take_from(self.child()?.process.as_fd(), number)?;
+            self.shown = Some(shown::show(taken.as_fd(), over)?);
+            return Ok(());
+        }
         // The path was followed when it was judged: a link that stands there now is a race.
         let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::PATH | OFlags::DIRECTORY;

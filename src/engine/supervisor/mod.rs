@@ -14,14 +14,14 @@ use rustix::fs::{Mode, OFlags};
 use super::cause::{Cause, Ids};
 use super::home::Home;
 use super::steps::mount_point::Made;
-use super::steps::{attach, netdev, resctrl, rootfs, task as scheduling};
+use super::steps::{attach, netdev, resctrl, rootfs, shown, task as scheduling};
 use super::wire::{self, Message};
 use super::{LaunchError, Launched, Request};
 use crate::cgroup::Cgroup;
 use crate::plan::mount::BindMapping;
 use crate::plan::text::RootedPath;
 use crate::plan::{Action, IdMap, LaunchPlan, Namespace, Slot, Step, StepId, Track};
-use crate::store::ranges::Range;
+use crate::store::{Shown, ranges::Range};
 use crate::sys::{Errno, errno, fd, mount, process, task};
 
 /// The new process.
@@ -61,6 +61,8 @@ pub(super) struct Supervisor<'plan> {
     made_places: Vec<RootedPath>,
     /// Network devices that were the host's.
     net_devices: Vec<netdev::Moved>,
+    /// Where the root is mounted on the host, once it is.
+    shown: Option<Shown>,
     /// This process's own time namespace, while its children get another one.
     own_time: Option<OwnedFd>,
     /// Whether copies of this process work in the network and IPC namespaces of init.
@@ -102,6 +104,7 @@ impl<'plan> Supervisor<'plan> {
             made: Vec::new(),
             made_places: Vec::new(),
             net_devices: Vec::new(),
+            shown: None,
             own_time: None,
             visits: false,
             hooks_begun: false,
@@ -133,6 +136,7 @@ impl<'plan> Supervisor<'plan> {
             process: child.process,
             socket: child.socket,
             range: self.range,
+            shown: self.shown.take(),
             cgroup: self.cgroup.take(),
             made: std::mem::take(&mut self.made),
         })
@@ -177,6 +181,7 @@ impl<'plan> Supervisor<'plan> {
         self.namespaces.clear();
         self.masks = attach::Masks::default();
         (self.root, self.rootfs, self.mapping, self.sysctl) = (None, None, None, None);
+        self.shown.take().iter().for_each(shown::hide);
         for made in self.made.drain(..).rev() {
             made.take_back();
         }

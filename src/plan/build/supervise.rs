@@ -133,6 +133,11 @@ impl Builder<'_> {
             self.builtin(track, Action::Open { gate: Gate::Mounts }, why);
             let done = "init is where the bundle wants it";
             self.builtin(track, Action::Await { gate: Gate::Placed }, done);
+            if !self.joined.contains(&Namespace::Mount) {
+                // In the runtime's own, mounts are seen, and more can be made inside.
+                let over = self.inputs.facts.rootfs.path.clone();
+                self.asked(track, Action::AttachRoot { over }, "/linux/namespaces");
+            }
         }
     }
 
