@@ -145,7 +145,7 @@ fn a_root_in_the_runtimes_own_mount_namespace_goes_with_the_container_alone() {
         assert_eq!(mounted_at(&bundle), 1);
         if over {
             let flags = rustix::mount::MountFlags::empty();
-            rustix::mount::mount(c"over", &bundle.rootfs(), c"tmpfs", flags, None).unwrap();
+            rustix::mount::mount(c"over", bundle.rootfs(), c"tmpfs", flags, None).unwrap();
         } else {
             unmount(&bundle);
         }
@@ -157,7 +157,7 @@ fn a_root_in_the_runtimes_own_mount_namespace_goes_with_the_container_alone() {
 }
 
 fn unmount(bundle: &Bundle) {
-    rustix::mount::unmount(&bundle.rootfs(), rustix::mount::UnmountFlags::DETACH).unwrap();
+    rustix::mount::unmount(bundle.rootfs(), rustix::mount::UnmountFlags::DETACH).unwrap();
 }
 
 #[cfg(feature = "fault")]
