@@ -256,11 +256,16 @@ fn the_start_command_hands_the_listener_over_too() {
 
 #[test]
 fn a_process_that_enters_is_answered_by_the_agent_too() {
+    // Whether init got its filter before its wait for `start`, or after it.
+    for asked in [&["mkdir", "execve"][..], &["mkdir"]] {
+        enter_a_container_that_asks(asked);
+    }
+}
+
+fn enter_a_container_that_asks(asked: &[&str]) {
     let bundle = Bundle::new();
     let agent = Agent::new(bundle.dir(), full_disk);
-    let bundle = bundle
-        .set("/linux/seccomp", asking(&["mkdir", "execve"], agent.socket()))
-        .shell("exec sleep 60");
+    let bundle = bundle.set("/linux/seccomp", asking(asked, agent.socket())).shell("exec sleep 60");
     let runtime = trusting(&bundle, agent.socket());
     runtime.create(&bundle).ok();
     runtime.start(&bundle).ok();
@@ -275,6 +280,15 @@ fn a_process_that_enters_is_answered_by_the_agent_too() {
     assert_eq!(told["state"]["status"], "running");
     assert_eq!(told["state"]["pid"], init["pid"]);
     assert_eq!(told["pid"].to_string(), fs::read_to_string(file).unwrap());
+
+    // The same program, once.
+    let line = "grep -E '^(Seccomp|Seccomp_filters|NoNewPrivs|Cap...):' /proc/PID/status";
+    let of = |pid: &str| {
+        let line = line.replace("PID", pid);
+        runtime.call(["exec", bundle.id(), "sh", "-c", &line]).ok()
+    };
+    assert_eq!(of("1"), of("self"));
+    assert!(of("1").contains("Seccomp_filters:\t1\n"));
 }
 
 #[test]
