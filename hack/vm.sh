@@ -257,6 +257,7 @@ boot() {
 	done
 	stop_machine
 	show_new "$results"
+	took=$((SECONDS - begun))
 }
 
 stop_machine() {
@@ -287,8 +288,8 @@ report() {
 	[ -n "$status" ] || status=lost
 	# To the test program, what is skipped has passed.
 	count=$(printf '%s' "$skips" | grep -c '' || true)
-	summary+=("$(printf '%-24s %4d passed, %d failed, %d skipped, %d ignored; status %s' "$kernel" \
-		$(($(sum passed) - count)) "$(sum failed)" "$count" "$(sum ignored)" "$status")")
+	summary+=("$(printf '%-24s %4d passed, %d failed, %d skipped, %d ignored; status %s, %d s' \
+		"$kernel" $(($(sum passed) - count)) "$(sum failed)" "$count" "$(sum ignored)" "$status" "$took")")
 	printf '\n%s, %d skipped:\n' "$kernel" "$count"
 	printf '%s\n' "$skips" | sed 's/^[^ ]*: skipped, //' | sort | uniq -c | sort -rn
 	[ "$status" = 0 ] && return
@@ -317,7 +318,7 @@ main() {
 		shift
 	done
 	if [ "${1:-}" = all ]; then
-		kernel='6.1 6.12 newest'
+		kernel='newest 6.1 6.12'
 		shift
 	elif suite_of "${1:-none}" >/dev/null; then
 		kernel=$1
