@@ -1,5 +1,6 @@
 //! What security modules know a container by. This machine may have none of them: then what is
-//! refused is tested, and what is applied is tested in `hack/vm.sh`, where AppArmor is.
+//! refused is tested, and what is applied is tested in `hack/vm.sh`, where AppArmor is. What SELinux
+//! applies has tests of its own.
 
 use std::fs;
 use std::io::Write;
@@ -194,69 +195,4 @@ fn without_selinux_no_label_is_given_to_what_enters() {
     let (runtime, hardened) = (Runtime::new(), bundle());
     runtime.started(&hardened);
     call(&runtime, &hardened).ok();
-}
-
-// rows: process.selinuxLabel, linux.mountLabel
-#[test]
-fn labels_reach_the_program_its_keys_and_its_mounts() {
-    if !has_selinux() {
-        println!("skipped, because SELinux is not enabled here");
-        return;
-    }
-    let label = another_label();
-    let bundle = Bundle::new()
-        .set("/process/selinuxLabel", json!(label))
-        .set("/linux/mountLabel", json!("system_u:object_r:tmpfs_t:s0:c1,c2"))
-        .mount("/m", "tmpfs", "tmpfs", &[])
-        .shell("cat /proc/self/attr/current; echo; ls -Zd /m; exec sleep 100");
-    let runtime = Runtime::audit();
-
-    let created = runtime.create(&bundle);
-    assert_eq!(created.status, Some(0), "{created:?}");
-    runtime.start(&bundle).ok();
-
-    created.wait_for("/m\n");
-    let said = created.printed().replace('\0', "");
-    assert!(said.starts_with(&format!("{label}\n")), "{label}: {said}");
-    assert!(said.contains("system_u:object_r:tmpfs_t:s0:c1,c2"), "{said}");
-    // Who enters gets init's, and another one if asked for.
-    let entered = |options: &[&str]| {
-        let words = [&["exec"], options, &[bundle.id(), "cat", "/proc/self/attr/current"]].concat();
-        runtime.call(words).ok().replace('\0', "")
-    };
-    assert_eq!(entered(&[]).trim(), label);
-    let own = own_label();
-    assert_eq!(entered(&["--process-label", &own]).trim(), own);
-}
-
-// rows: process.selinuxLabel
-#[test]
-fn a_label_that_the_policy_does_not_know_starts_nothing() {
-    if !has_selinux() {
-        println!("skipped, because SELinux is not enabled here");
-        return;
-    }
-    let bundle =
-        Bundle::new().set("/process/selinuxLabel", json!("system_u:system_r:no_such_t:s0"));
-
-    let said = Runtime::audit().run(&bundle).failed(1);
-
-    // It is the label of its keys that is set first.
-    assert!(said.contains("system_u:system_r:no_such_t:s0: EINVAL"), "{said}");
-}
-
-/// The label of this process.
-fn own_label() -> String {
-    let own = fs::read_to_string("/proc/self/attr/current").unwrap();
-    own.trim_end_matches(['\0', '\n']).to_owned()
-}
-
-/// A label for a container that is not the label of this process, so that one sees who gave it;
-/// where the policy is enforced, which allows no mere file of a test to run so, its own.
-fn another_label() -> String {
-    let enforced = fs::read_to_string("/sys/fs/selinux/enforce").unwrap();
-    let label = "system_u:system_r:container_t:s0:c1,c2";
-    // What the policy does not know cannot be written there.
-    let is_known = fs::write("/sys/fs/selinux/context", format!("{label}\0")).is_ok();
-    if is_known && enforced.trim() == "0" { label.to_owned() } else { own_label() }
 }

@@ -107,6 +107,8 @@ mod seccomp_record;
 #[cfg(test)]
 mod seccomp_round_trip;
 #[cfg(test)]
+mod selinux;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod systemd;

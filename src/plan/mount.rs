@@ -76,6 +76,10 @@ pub enum Filesystem {
         source: Text,
         /// As the bundle gave them.
         options: Vec<FsOption>,
+        /// What SELinux is to know its root directory by: the kernel has made the file system with
+        /// the namespace, and takes no option for that any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        label: Option<Text>,
     },
     /// The control group hierarchy, from the root of the cgroup namespace.
     Cgroup {

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
-use super::{Result, check, errno};
+use super::{Errno, Result, check, errno};
 
 /// Opens `path` as a process whose root is `root` would see it.
 ///
@@ -50,6 +50,24 @@ pub fn open_resolved(
             other => return other.map_err(errno),
         }
     }
+}
+
+/// Has SELinux know an open file by a label, and reads back that it does.
+///
+/// # Errors
+/// `EINVAL` for a label that its policy does not know, `EOPNOTSUPP` where the file system has
+/// none, `EBADMSG` if the file has another one then.
+///
+/// Reference: fsetxattr(2), attr `security.selinux`.
+pub fn set_selinux_label(file: BorrowedFd<'_>, label: &CStr) -> Result<()> {
+    const NAME: &CStr = c"security.selinux";
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::fsetxattr(file, NAME, label.to_bytes(), flags).map_err(errno)?;
+    let mut buffer = [0_u8; 4096];
+    let length = rustix::fs::fgetxattr(file, NAME, &mut buffer).map_err(errno)?;
+    let found = buffer.get(..length).unwrap_or_default();
+    let found = found.strip_suffix(&[0]).unwrap_or(found);
+    if found == label.to_bytes() { Ok(()) } else { Err(Errno::EBADMSG) }
 }
 
 /// Copies descriptor number `number` out of another process.

@@ -10,7 +10,7 @@ use crate::cgroup::{Cgroup, Hierarchies};
 use crate::engine::steps::{dev, rootfs};
 use crate::plan::mount::{DevTree, Filesystem, FsOption, GroupsTree, MountAttributes};
 use crate::plan::text::Text;
-use crate::sys::mount::{self, NewFilesystem};
+use crate::sys::mount::{self, Attributes, NewFilesystem};
 use crate::sys::{Errno, fd, flags::mount_attr};
 
 /// What a mount depends on beside its own description.
@@ -36,7 +36,9 @@ pub(in crate::engine) fn build(
     match filesystem {
         Filesystem::Proc { source, options } => plain(c"proc", source, options, attributes),
         Filesystem::Sysfs { source, options } => plain(c"sysfs", source, options, attributes),
-        Filesystem::Mqueue { source, options } => plain(c"mqueue", source, options, attributes),
+        Filesystem::Mqueue { source, options, label } => {
+            queues(source, options, label.as_ref(), attributes)
+        }
         Filesystem::Cgroup { source, options } => plain(c"cgroup2", source, options, attributes),
         Filesystem::Devpts { source, options, group } => {
             let group = group.map(|group| ids.group(group)).transpose()?;
@@ -109,7 +111,13 @@ fn set_all(filesystem: &NewFilesystem, options: &[FsOption]) -> Result<(), Cause
             Some(value) => filesystem.set(key.as_c_str(), value.as_c_str()),
             None => filesystem.set_flag(key.as_c_str()),
         };
-        set.map_err(|error| rootfs::said(filesystem, error))?;
+        set.map_err(|error| {
+            let cause = rootfs::said(filesystem, error);
+            // Of labels and the like it says nothing: then at least which option it was.
+            let option =
+                || value.as_ref().map_or(key.to_string(), |value| format!("{key}={value}"));
+            Cause { detail: cause.detail.or_else(|| Some(option())), ..cause }
+        })?;
     }
     Ok(())
 }
@@ -150,6 +158,24 @@ fn devpts(
         set_number(&filesystem, c"gid", group)?;
     }
     finish(&filesystem, attributes)
+}
+
+/// Message queues. Their file system is older than this mount of it.
+fn queues(
+    source: &Text,
+    options: &[FsOption],
+    label: Option<&Text>,
+    attributes: MountAttributes,
+) -> Result<OwnedFd, Cause> {
+    let Some(label) = label else { return plain(c"mqueue", source, options, attributes) };
+    let writable = MountAttributes { set: attributes.set & !mount_attr::RDONLY, ..attributes };
+    let queues = plain(c"mqueue", source, options, writable)?;
+    let root = fd::open_beneath(queues.as_fd(), c".", OFlags::RDONLY | OFlags::DIRECTORY)?;
+    fd::set_selinux_label(root.as_fd(), label.as_c_str())
+        .map_err(|error| Cause::with_detail(error, label.to_string()))?;
+    let set = attributes.set & mount_attr::RDONLY;
+    mount::set_attributes(queues.as_fd(), false, &Attributes { set, ..Attributes::default() })?;
+    Ok(queues)
 }
 
 fn set_number(filesystem: &NewFilesystem, key: &CStr, number: u32) -> Result<(), Cause> {
@@ -211,7 +237,7 @@ fn shape(
         let spreads = first & mount_attr::MS_REC != 0;
         let propagation = if spreads == is_deep { first & !mount_attr::MS_REC } else { 0 };
         if (set | idmap | clear | propagation) != 0 {
-            let change = mount::Attributes { set: set | idmap, clear, propagation, mapping };
+            let change = Attributes { set: set | idmap, clear, propagation, mapping };
             mount::set_attributes(tree, is_deep, &change)
                 .map_err(|error| unmappable(error, mapping.is_some()))?;
         }

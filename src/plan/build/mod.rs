@@ -207,6 +207,7 @@ impl<'a> Builder<'a> {
             hardened: self.hardened(),
             unlocks: self.ids.is_none() && self.inputs.facts.initial_user_namespace,
             label: label.as_ref(),
+            own_queues: self.has_new(Namespace::Ipc) || self.joined.contains(&Namespace::Ipc),
             terminal: self.process.terminal() == Some(true),
             makes_nodes: self.inputs.facts.caller.is_none(),
             devices: &devices,

@@ -28,16 +28,20 @@ pub(super) fn of(
         return Ok(Filesystem::Present { options: data });
     }
     let source = text(&source(mount)).map_err(|what| fault("/source", what))?;
+    let is_labelled = data.iter().any(|(key, _)| key.as_str().ends_with("context"));
+    let label = setting.label.filter(|_| !is_labelled);
     // The kernel's own file systems have labels by themselves.
-    let has_own = matches!(typ, "proc" | "sysfs" | "cgroup" | "cgroup2")
-        || data.iter().any(|(key, _)| key.as_str().ends_with("context"));
-    data.extend(setting.label.filter(|_| !has_own).cloned());
+    let by_option = !matches!(typ, "proc" | "sysfs" | "cgroup" | "cgroup2" | "mqueue");
+    data.extend(label.filter(|_| by_option).cloned());
     Ok(match typ {
         "proc" => Filesystem::Proc { source, options: data },
         "sysfs" => Filesystem::Sysfs { source, options: data },
-        "mqueue" => Filesystem::Mqueue { source, options: data },
+        "mqueue" => {
+            let label = label.filter(|_| setting.own_queues).and_then(|(_, label)| label.clone());
+            Filesystem::Mqueue { source, options: data, label }
+        }
         "cgroup" if !setting.hierarchies.is_empty() => {
-            data.extend(setting.label.cloned());
+            data.extend(label.cloned());
             let tree = groups::tree(source, data, setting.hierarchies);
             Filesystem::Groups(Box::new(tree.map_err(|what| fault("", what))?))
         }
@@ -194,4 +198,53 @@ fn ids(mount: &Mount, options: &MountOptions) -> Option<BindIds> {
         BindMapping { uids: lines(&mapping.uids), gids: lines(&mapping.gids) }
     });
     Some(BindIds { recursive, own })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What a mount of this type is of, where mounts are to have a label.
+    fn labelled(kind: &str, own_queues: bool) -> Filesystem {
+        let label = (text("context").unwrap(), Some(text("a:b:c").unwrap()));
+        let setting = Setting {
+            mapped: false,
+            has_ids: false,
+            hardened: false,
+            unlocks: false,
+            label: Some(&label),
+            own_queues,
+            hierarchies: &[],
+            makes_nodes: true,
+            terminal: false,
+            devices: &[],
+            bundle: "/bundle",
+            rootfs: "/bundle/rootfs",
+        };
+        let mount = serde_json::from_value(json!({"destination": "/m", "type": kind})).unwrap();
+        let at = RootedPath::new("/m").unwrap();
+        of(&mount, &at, &MountOptions::default(), "/mounts/0", setting).unwrap()
+    }
+
+    #[test]
+    fn the_kernel_is_told_the_label_of_what_it_makes_for_the_mount() {
+        let is_told = |kind| format!("{:?}", labelled(kind, true)).contains("a:b:c");
+
+        assert!(["tmpfs", "devpts", "ramfs"].into_iter().all(is_told));
+        assert!(!["proc", "sysfs", "cgroup"].into_iter().any(is_told));
+    }
+
+    #[test]
+    fn queues_are_labelled_once_they_are_there_unless_they_are_the_hosts() {
+        for own_queues in [true, false] {
+            let Filesystem::Mqueue { options, label, .. } = labelled("mqueue", own_queues) else {
+                panic!("no queues")
+            };
+
+            assert_eq!(options, []);
+            assert_eq!(label.is_some(), own_queues);
+        }
+    }
 }

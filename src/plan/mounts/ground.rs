@@ -112,6 +112,7 @@ mod tests {
             hardened: false,
             unlocks: false,
             label: None,
+            own_queues: false,
             makes_nodes: true,
             terminal: false,
             devices: &[],

@@ -50,6 +50,8 @@ pub(super) struct Setting<'a> {
     pub unlocks: bool,
     /// The option that labels what is made for the container.
     pub label: Option<&'a FsOption>,
+    /// Whether the IPC namespace, and with it the message queues, is not the host's.
+    pub own_queues: bool,
     /// Whether the program has a terminal.
     pub terminal: bool,
     /// Whether device nodes can be made: by root of the host alone.
