@@ -171,6 +171,20 @@ mod stillborn {
                          kernel, for want of memory in its control group or on the host, or by \
                          someone who kills that group";
 
+    /// What it has said by then is not taken for the word of another one.
+    #[test]
+    fn who_is_killed_later_is_not_born_again() {
+        // With v1 hierarchies it waits for the supervisor before it says anything.
+        let runtime = Runtime::audit().with_private_cgroup2();
+        let bundle = Bundle::new().unset("/linux/resources/pids").args(["/bin/sleep", "100"]);
+        let before = Snapshot::take(&runtime, &[bundle.id()]);
+
+        let said = stillborn(&runtime, "late", &words(&bundle, "run")).failed(1);
+
+        assert!(said.contains(WORDS), "{said}");
+        before.assert_unchanged();
+    }
+
     #[test]
     fn who_is_killed_at_birth_again_is_reported_in_a_whole_sentence() {
         let runtime = Runtime::new();

@@ -3,6 +3,8 @@
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+
 use crate::plan::StepId;
 use crate::sys::{Errno, Result, process};
 
@@ -27,12 +29,48 @@ pub fn skips(name: &str) -> bool {
     std::env::var("CASEMATE_SKIP").is_ok_and(|list| list.split(',').any(|one| one == name))
 }
 
-/// Kills a process that was just born: `CASEMATE_STILLBORN` says `once` for the one that is born
-/// in its control group, `twice` for the one that is moved there as well.
-pub(super) fn kill_newborn(child: BorrowedFd<'_>, moved: bool) {
-    let wanted = std::env::var("CASEMATE_STILLBORN").unwrap_or_default();
-    if wanted == "twice" || wanted == "once" && !moved {
-        let _ = process::signal(child, libc::SIGKILL);
+/// When a process that is about to be born is to be killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Death {
+    /// Not at all.
+    None,
+    /// Before it does anything.
+    AtBirth,
+    /// Once it has said something.
+    Later,
+}
+
+impl Death {
+    /// As `CASEMATE_STILLBORN` says: `once` for the one that is born in its control group, `twice`
+    /// for the one that is moved there as well, `late` for a kill that comes later.
+    pub(super) fn wanted(moved: bool) -> Self {
+        match std::env::var("CASEMATE_STILLBORN").as_deref() {
+            Ok("twice") => Self::AtBirth,
+            Ok("once") if !moved => Self::AtBirth,
+            Ok("late") if !moved => Self::Later,
+            _ => Self::None,
+        }
+    }
+
+    /// Carries it out, in the parent.
+    pub(super) fn come(self, child: BorrowedFd<'_>, hears: BorrowedFd<'_>) {
+        if self == Self::Later {
+            let mut said = [PollFd::from_borrowed_fd(hears, PollFlags::IN)];
+            let patience = Timespec { tv_sec: 5, tv_nsec: 0 };
+            let _ = rustix::event::poll(&mut said, Some(&patience));
+        }
+        if self != Self::None {
+            let _ = process::signal(child, libc::SIGKILL);
+        }
+    }
+
+    /// Waits for it, in the child.
+    pub(super) fn wait(self) {
+        if self == Self::AtBirth {
+            loop {
+                process::wait_for_signal();
+            }
+        }
     }
 }
 

@@ -4,12 +4,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::OFlags;
 
-use super::cause::Cause;
+use super::cause::{self, Cause};
 use super::hook::{Call, inside};
 use super::init::{self, Init};
 use super::prepare::{InitPlan, InnerHook};
 use super::wire;
 use crate::sys::clone::{self, Cloned};
+use crate::sys::process::Ended;
 use crate::sys::{Result, errno, fd, process};
 
 /// Starts the new process in its control group; returns in the supervisor only.
@@ -33,7 +34,13 @@ pub(super) fn init(
         return Ok((pid, process));
     };
     tracing::debug!("the new process was killed at birth; it is born outside its control group");
-    let _ = process::wait_for(pid);
+    let ended = process::wait_for(pid);
+    if let Ok(Ended::Killed(signal)) = ended
+        && wire::was_spoken_to(ours.as_fd())
+    {
+        // It was not at birth. What it said would be taken for the word of the next one.
+        return Err(Cause::said(cause::killed(signal)));
+    }
     let (pid, process) = birth(plan, ours, kinds, Entry::Later)?;
     let entered = enter(cgroup, pid).and_then(|()| Ok(wire::say_go(ours.as_fd())?));
     if let Err(cause) = entered {
@@ -65,15 +72,19 @@ fn birth(
         Entry::At(cgroup) => (cgroup, false),
         Entry::Later => (None, true),
     };
+    #[cfg(feature = "fault")]
+    let death = super::fault::Death::wanted(waits);
     // SAFETY: this program has one thread, and the child goes straight into `init::run`, which
     // allocates nothing, takes no lock and never returns.
     match unsafe { clone::process(kinds, cgroup) }? {
         Cloned::Parent { pid, process } => {
             #[cfg(feature = "fault")]
-            super::fault::kill_newborn(process.as_fd(), waits);
+            death.come(process.as_fd(), ours.as_fd());
             Ok((pid, process))
         }
         Cloned::Child => {
+            #[cfg(feature = "fault")]
+            death.wait();
             #[cfg(feature = "fault")]
             crate::sys::alloc_guard::forbid_allocation();
             forget(ours);

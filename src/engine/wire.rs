@@ -5,6 +5,8 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+
 use crate::plan::{Gate, StepId};
 use crate::sys::process::Ended;
 use crate::sys::{self, Errno, Result, socket};
@@ -137,6 +139,13 @@ pub fn await_go(from: BorrowedFd<'_>) -> Result<()> {
         _ if byte == [GO] => Ok(()),
         _ => Err(Errno::EPROTO),
     }
+}
+
+/// Whether something was said that nobody has heard yet. Waits for nothing.
+pub(super) fn was_spoken_to(from: BorrowedFd<'_>) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut said = [PollFd::from_borrowed_fd(from, PollFlags::IN)];
+    rustix::event::poll(&mut said, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 /// Waits for what init has to say.
