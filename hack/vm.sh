@@ -291,7 +291,8 @@ report() {
 	summary+=("$(printf '%-24s %4d passed, %d failed, %d skipped, %d ignored; status %s, %d s' \
 		"$kernel" $(($(sum passed) - count)) "$(sum failed)" "$count" "$(sum ignored)" "$status" "$took")")
 	printf '\n%s, %d skipped:\n' "$kernel" "$count"
-	printf '%s\n' "$skips" | sed 's/^[^ ]*: skipped, //' | sort | uniq -c | sort -rn
+	[ "$count" = 0 ] ||
+		printf '%s\n' "$skips" | sed 's/^[^ ]*: skipped, //' | sort | uniq -c | sort -rn
 	[ "$status" = 0 ] && return
 	worst=1
 	say "failed: results in $results, console in $console"

@@ -108,14 +108,9 @@ fn the_callers_keys_stay_behind_unless_asked_for() {
         let create = [&["create"], options, &["--bundle", dir, bundle.id()]].concat();
         let create = runtime.command(create);
         // KEYCTL_JOIN_SESSION_KEYRING with a name, then the runtime.
-        let script = format!(
-            "import ctypes, os, sys\n\
-             ctypes.CDLL(None).syscall({}, 1, b'{name}')\n\
-             os.execv(sys.argv[1], sys.argv[1:])",
-            libc::SYS_keyctl
-        );
-        let mut command = Command::new("python3");
-        command.args(["-c", &script]).arg(create.get_program()).args(create.get_args());
+        let script = format!("syscall {}, 1, shift; exec @ARGV", libc::SYS_keyctl);
+        let mut command = Command::new("perl");
+        command.args(["-e", &script, &name]).arg(create.get_program()).args(create.get_args());
 
         runtime.finish(command).ok();
         // Until then the socket on which it waits pins the credentials that made it.

@@ -42,7 +42,15 @@ fn written_alone() -> Result<(), String> {
     let mut sleeper = sleeper();
     let criu = std::env::var(CRIU).unwrap_or_else(|_| "criu".to_owned());
     let status = Command::new(criu)
-        .args(["dump", "--log-file", "log", "--tree", &sleeper.id().to_string(), "--images-dir"])
+        .args([
+            "dump",
+            "-v4",
+            "--log-file",
+            "log",
+            "--tree",
+            &sleeper.id().to_string(),
+            "--images-dir",
+        ])
         .arg(dir.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -297,8 +297,9 @@ const MAY_BE_ABSENT: &[&str] = &[
     "sys.ioperm",
     "filter.x32",
     "filter.x32-unshare",
-    // No open_tree_attr before 6.15.
+    // No open_tree_attr before 6.15, no listmount before 6.8.
     "mount.open-tree-attr",
+    "sys.listmount",
     // Root without CAP_SYS_RESOURCE.
     "ns.raise-limit",
     "priv.oom-score",
