@@ -219,7 +219,7 @@ pub(super) fn terminal_owner(process: &Process, ids: Option<&IdMap>) -> (u32, u3
 }
 
 /// The last steps of init, from the end of its wait to the program. `execve` is the only
-/// system call after the filter.
+/// system call after the filter, unless the wait is put between the two.
 pub(super) fn last_steps(
     (process, linux, lsm): (&Process, Option<&Linux>, LsmFacts),
     program: &ProgramPlan,

@@ -116,7 +116,8 @@ pub(in crate::engine) fn close_descriptors(preserve: u32) -> Result<()> {
     fd::cloexec_from(preserve.saturating_add(3))
 }
 
-/// Becomes the program. The only system call after the filter is loaded.
+/// Becomes the program. The only system call after the filter is loaded, but for a wait that the
+/// filter allows.
 pub(in crate::engine) fn execute(init: &Init<'_>) -> Result<()> {
     let index = init.program.unwrap_or(0);
     let Some(program) = init.plan.candidates.get(index) else { return Err(Errno::ENOENT) };
