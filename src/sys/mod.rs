@@ -15,6 +15,7 @@ pub mod execute;
 pub mod fd;
 pub mod flags;
 pub mod look;
+mod memory;
 pub mod mount;
 pub mod net;
 pub mod netlink;
