@@ -47,7 +47,10 @@ pub struct CreateRequest {
 /// # Errors
 /// Why not; nothing is left behind.
 pub fn create(context: &Context, request: &CreateRequest) -> Result<Vec<String>> {
-    make(context, request, Way::Create).map(|made| made.prepared.warnings)
+    let mut made = make(context, request, Way::Create)?;
+    let warnings = std::mem::take(&mut made.prepared.warnings);
+    made.prepared.leave();
+    Ok(warnings)
 }
 
 /// What becomes of a container once it is created.

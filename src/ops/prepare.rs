@@ -52,6 +52,18 @@ pub(super) struct Prepared {
     pub warnings: Vec<String>,
 }
 
+impl Prepared {
+    /// Closes what is open, and leaves the memory to the end of the process.
+    ///
+    /// To free thousands of blocks one by one is to write to every page of them, and as long as
+    /// init has not executed its program, each such page is copied for that.
+    pub(super) fn leave(self) {
+        let Self { bundle, judged, plan, document, hierarchies, fellow, joined, .. } = self;
+        drop((bundle, hierarchies, fellow, joined));
+        std::mem::forget((judged, plan, document));
+    }
+}
+
 /// What a caller wants otherwise than the bundle has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Otherwise {

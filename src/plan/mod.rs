@@ -203,8 +203,9 @@ impl std::io::Write for Document {
     }
 }
 
-/// What a plan's document usually stays below, so that it grows in place.
-const EXPECTED_BYTES: usize = 64 << 10;
+/// What a plan's document usually stays below, so that it does not grow: as much as the
+/// program's allocator has without a call of the kernel.
+const EXPECTED_BYTES: usize = 32 << 10;
 
 /// The digest of a plan's JSON document: `sha256:` and 64 hexadecimal digits.
 #[must_use]
