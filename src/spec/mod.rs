@@ -12,6 +12,7 @@ pub mod default;
 pub mod engine_profile;
 pub mod features;
 pub mod id;
+mod locate;
 pub mod mount_options;
 pub mod paths;
 mod pointer;
@@ -320,9 +321,12 @@ fn explain<T: DeserializeOwned>(
     respell(&mut tree);
     fill_in(&mut tree);
     drop_unknown_capabilities(&mut tree, unknown_capabilities);
-    serde_path_to_error::deserialize(tree).map_err(|error| SpecError::Property {
-        at: Pointer::from(error.path()),
-        what: shown(error.inner()),
+    // As text again, so that there is one parser of these types and not two; without line ends,
+    // so that a column is a number of bytes.
+    let text = tree.to_string();
+    serde_json::from_str(&text).map_err(|error| SpecError::Property {
+        at: locate::value_at(&text, error.column()),
+        what: shown(&error),
     })
 }
 

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde_path_to_error::{Path, Segment};
-
 /// Longest pointer that is shown whole, in characters; keys come from outside.
 const SHOWN_CHARS: usize = 256;
 
@@ -74,17 +72,6 @@ impl Pointer {
                 other => self.0.push(other),
             }
         }
-    }
-}
-
-impl From<&Path> for Pointer {
-    fn from(path: &Path) -> Self {
-        path.iter().fold(Self::root(), |at, segment| match segment {
-            Segment::Seq { index } => at.index(*index),
-            Segment::Map { key } => at.key(key),
-            // The types of config.json have no enum with content, so these name no place.
-            Segment::Enum { .. } | Segment::Unknown => at,
-        })
     }
 }
 
