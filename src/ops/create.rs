@@ -47,10 +47,7 @@ pub struct CreateRequest {
 /// # Errors
 /// Why not; nothing is left behind.
 pub fn create(context: &Context, request: &CreateRequest) -> Result<Vec<String>> {
-    let mut made = make(context, request, Way::Create)?;
-    let warnings = std::mem::take(&mut made.prepared.warnings);
-    made.prepared.leave();
-    Ok(warnings)
+    make(context, request, Way::Create).map(|made| made.prepared.leave())
 }
 
 /// What becomes of a container once it is created.

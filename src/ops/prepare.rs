@@ -53,14 +53,17 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Closes what is open, and leaves the memory to the end of the process.
+    /// Closes what is open, leaves the memory to the end of the process, and returns what the
+    /// caller is still to be told.
     ///
     /// To free thousands of blocks one by one is to write to every page of them, and as long as
     /// init has not executed its program, each such page is copied for that.
-    pub(super) fn leave(self) {
-        let Self { bundle, judged, plan, document, hierarchies, fellow, joined, .. } = self;
+    pub(super) fn leave(self) -> Vec<String> {
+        let Self { bundle, judged, plan, document, hierarchies, fellow, joined, warnings, .. } =
+            self;
         drop((bundle, hierarchies, fellow, joined));
         std::mem::forget((judged, plan, document));
+        warnings
     }
 }
 

@@ -82,7 +82,7 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<Ran> {
         record::failed(&record.id, &prepared.plan, &prepared.digest, &error);
         return Err(gone(error));
     }
-    prepared.leave();
+    drop(prepared.leave());
     if request.detach {
         return match notifier.map(|it| it.wait(launched.process.as_fd(), Some(&signals))) {
             None | Some(Ok(true)) => Ok(Ran { warnings, ..Ran::default() }),
