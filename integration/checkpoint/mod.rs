@@ -209,21 +209,31 @@ fn a_container_that_was_made_again_can_be_entered_written_and_made_again() {
 #[test]
 fn a_container_may_be_left_running_and_made_again_under_another_name() {
     let Some(runtime) = writing_runtime() else { return };
-    let bundle = counting();
+    // It holds no file open: what goes on may remove one that the images name.
+    let bundle = Bundle::new()
+        .set("/root/readonly", json!(false))
+        .shell("i=0; while :; do i=$((i+1)); mkdir /tmp/$i; sleep 0.1; done");
+    let made = || fs::read_dir(bundle.rootfs().join("tmp")).unwrap().count();
+    let wait_for = |more: usize| {
+        let deadline = std::time::Instant::now() + patience(std::time::Duration::from_secs(10));
+        while made() < more {
+            assert!(std::time::Instant::now() < deadline, "it has made {}", made());
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    };
     start(&runtime, &bundle);
-    wait_for_count(&bundle, 1);
+    wait_for(1);
 
     checkpoint(&runtime, &bundle, &["--leave-running"]).ok();
 
     assert_eq!(runtime.state(&bundle)["status"], "running");
-    let reached = count(&bundle);
-    wait_for_count(&bundle, reached + 1);
+    wait_for(made() + 1);
     runtime.call(["delete", "--force", bundle.id()]).ok();
     let other = format!("{}-other", bundle.id());
     let (images, dir) = (images(&bundle), bundle.dir());
     let words = ["restore", "--detach", "--image-path", images.to_str().unwrap(), "--bundle"];
     runtime.call(words.into_iter().chain([dir.to_str().unwrap(), &other])).ok();
-    wait_for_count(&bundle, reached + 1);
+    wait_for(made() + 1);
     runtime.call(["delete", "--force", &other]).ok();
 }
 
