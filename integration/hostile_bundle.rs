@@ -55,7 +55,7 @@ fn a_read_only_volume_is_read_only_all_the_way_down() {
     let volume = bundle.dir().join("volume");
     fs::create_dir_all(volume.join("sub")).unwrap();
     let script = format!(
-        "mount -t tmpfs none {0}/sub && exec {1} --root {2} run --bundle {3} {4}",
+        "mount --bind {0} {0}/sub && exec {1} --root {2} run --bundle {3} {4}",
         volume.display(),
         env!("CARGO_BIN_EXE_casemate"),
         bundle.dir().join("state").display(),
