@@ -57,6 +57,8 @@ mod limits;
 #[cfg(test)]
 mod mount_ns;
 #[cfg(test)]
+mod mounts_locked;
+#[cfg(test)]
 mod mounts_options;
 #[cfg(test)]
 mod mounts_places;

@@ -12,7 +12,7 @@ use super::pod::Fellow;
 use super::prepare::{self, Otherwise, Prepared};
 use super::relay::Relay;
 use super::terminal::{self, Wanted};
-use super::{Context, OpsError, RANGES, Result, attend, hooks, record};
+use super::{Context, OpsError, RANGES, Result, attend, error, hooks, record};
 use crate::audit::EventKind;
 use crate::engine::{self, LaunchError, Launched, Request};
 use crate::plan::build::CreateOptions;
@@ -386,6 +386,10 @@ fn not_launched(doing: &str, error: &LaunchError) -> OpsError {
     let LaunchError::Step(step) = error else { return OpsError::because(doing, error) };
     let failed =
         OpsError::failed(doing, step.to_string()).fact("asked for by", step.origin.to_string());
+    let failed = match error::known_as(doing, step) {
+        Some(words) => failed.fact("known as", words),
+        None => failed,
+    };
     match step.hint {
         Some(hint) => failed.hint(hint),
         None => failed,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::engine::StepFailure;
 use crate::plan::build::PlanError;
 use crate::policy::Refusal;
 
@@ -111,4 +112,14 @@ impl OpsError {
         error.facts.push(("undone", "nothing was created".to_owned()));
         error
     }
+}
+
+/// The words under which people know a refused mount: those of the runtime that most have used.
+pub(super) fn known_as(doing: &str, step: &StepFailure) -> Option<String> {
+    let detail = step.detail.as_deref().filter(|detail| detail.starts_with("error mounting"))?;
+    let command = doing.split(' ').next().unwrap_or_default();
+    Some(format!(
+        "runc {command} failed: unable to start container process: error during container init: \
+         {detail}"
+    ))
 }

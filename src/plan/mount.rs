@@ -26,6 +26,10 @@ pub struct MountAttributes {
     pub then_propagation: u64,
     /// Whether ids are translated by the container's mapping.
     pub mapped: bool,
+    /// Whether what the host's mount forbids may not be allowed again: whoever mounts inside the
+    /// bundle's user namespace could not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub locked: bool,
 }
 
 impl MountAttributes {
@@ -40,6 +44,7 @@ impl MountAttributes {
             propagation: 0,
             then_propagation: 0,
             mapped: false,
+            locked: false,
         }
     }
 }

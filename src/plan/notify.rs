@@ -30,6 +30,7 @@ pub(super) fn mount() -> Option<Wanted> {
             propagation: mount_attr::MS_PRIVATE,
             then_propagation: 0,
             mapped: false,
+            locked: false,
         },
         notes: Vec::new(),
     })

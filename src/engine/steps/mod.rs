@@ -7,6 +7,7 @@ pub(super) mod dev;
 pub(super) mod home;
 pub(super) mod io;
 pub(super) mod label;
+mod locked;
 pub(super) mod mapping;
 pub(super) mod mount;
 pub(super) mod mount_point;

@@ -7,7 +7,7 @@ use crate::engine::cause::{Cause, Ids};
 use rustix::fs::OFlags;
 
 use crate::cgroup::{Cgroup, Hierarchies};
-use crate::engine::steps::{dev, rootfs};
+use crate::engine::steps::{dev, locked, rootfs};
 use crate::plan::mount::{DevTree, Filesystem, FsOption, GroupsTree, MountAttributes};
 use crate::plan::text::Text;
 use crate::sys::mount::{self, Attributes, NewFilesystem};
@@ -74,6 +74,9 @@ pub(in crate::engine) fn build(
             let deep = own.as_ref().map_or(*recursive, |own| own.recursive);
             let mapping = if attributes.mapped { ids.mapping } else { ids.own };
             let mapping = mapping.map(|mapping| (mapping, deep));
+            if attributes.locked {
+                locked::check(place.as_fd(), source, attributes)?;
+            }
             let tree = mount::copy_tree(place.as_fd(), c"", *recursive)?;
             shape(tree.as_fd(), attributes, mapping)?;
             Ok(tree)

@@ -26,7 +26,7 @@ use super::mount::{Filesystem, FsOption, MountAttributes};
 use super::mounts::{self, Setting, Wanted};
 use super::text::{RootedPath, Text};
 use super::{ExecDefaults, LaunchPlan, Origin, Step, gates, labels, notify, process};
-use crate::policy::{Judged, Level};
+use crate::policy::{Ids, Judged, Level};
 use crate::seccomp::Program;
 use crate::sys::flags::mount_attr;
 
@@ -206,6 +206,7 @@ impl<'a> Builder<'a> {
             has_ids: self.ids.is_some(),
             hardened: self.hardened(),
             unlocks: self.ids.is_none() && self.inputs.facts.initial_user_namespace,
+            locks: self.ids.is_some() && self.inputs.judged.ids == Ids::AsWritten,
             label: label.as_ref(),
             own_queues: self.has_new(Namespace::Ipc) || self.joined.contains(&Namespace::Ipc),
             terminal: self.process.terminal() == Some(true),

@@ -111,6 +111,7 @@ mod tests {
             has_ids: false,
             hardened: false,
             unlocks: false,
+            locks: false,
             label: None,
             own_queues: false,
             makes_nodes: true,

@@ -48,6 +48,9 @@ pub(super) struct Setting<'a> {
     pub hardened: bool,
     /// Whether flags of the host's mounts can be taken back: where no user namespace is between.
     pub unlocks: bool,
+    /// Whether the bundle has a user namespace of its own: inside, flags of the host's mounts
+    /// would be locked.
+    pub locks: bool,
     /// The option that labels what is made for the container.
     pub label: Option<&'a FsOption>,
     /// Whether the IPC namespace, and with it the message queues, is not the host's.
@@ -161,6 +164,8 @@ fn attributes(
     } else {
         0
     };
+    let locked = setting.locks && matches!(filesystem, Filesystem::Bind { inside: None, .. });
+    let top = if locked { without_diratime(top) } else { top };
     let [first, then] = propagation(&options.propagation, filesystem);
     let top = prevail(top, below);
     // A mount that is made has no mount below it, and nothing yet to be cleared.
@@ -173,6 +178,7 @@ fn attributes(
         recursive_clear: below.clear,
         propagation: first,
         then_propagation: then,
+        locked,
         mapped: match filesystem {
             Filesystem::Bind { ids: None, .. } => setting.mapped,
             Filesystem::Bind { ids: Some(ids), .. } => ids.own.is_none(),
@@ -201,8 +207,17 @@ fn as_mount(asked: Attributes, setting: Setting<'_>) -> Attributes {
     if asked.is_empty() {
         return asked;
     }
-    let cleared = if setting.unlocks { FREE | LOCKED } else { FREE };
+    let mut cleared = if setting.unlocks { FREE | LOCKED } else { FREE };
+    // With a word about access times, what none names is the kernel's default.
+    if (asked.set & mount_attr::NODIRATIME) | (asked.clear & mount_attr::ATIME_MASK) != 0 {
+        cleared |= mount_attr::ATIME_MASK | mount_attr::NODIRATIME;
+    }
     Attributes { set: asked.set, clear: asked.clear | (cleared & !asked.set) }
+}
+
+/// `diratime` takes nothing back where access times are locked, with other runtimes, either.
+fn without_diratime(asked: Attributes) -> Attributes {
+    Attributes { clear: asked.clear & !(mount_attr::NODIRATIME & !asked.set), ..asked }
 }
 
 /// What is left for the top alone when `below` goes to every mount of the tree.
