@@ -165,6 +165,25 @@ fn no_update_takes_the_limit_of_processes_away_but_under_audit() {
 }
 
 #[test]
+fn letter_case_hides_no_limit_and_two_that_differ_in_it_alone_are_refused() {
+    let (_dir, runtime) = audit();
+    let bundle = Bundle::new().args(["/bin/sleep", "600"]);
+    started(&runtime, &bundle);
+    let limit = ("pids", "pids.max", "pids.max");
+
+    let (status, said) = update(&runtime, &bundle, &json!({"Pids": {"LIMIT": 77}}));
+    assert_eq!((status, said.as_str()), (Some(0), ""));
+    if let Some(value) = group_value(&runtime, &bundle, limit) {
+        assert_eq!(value, "77");
+    }
+
+    let (status, said) =
+        update(&runtime, &bundle, &json!({"pids": {"limit": 5}, "Pids": {"limit": 6}}));
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("/pids: stands twice, in different letter case"), "{said}");
+}
+
+#[test]
 fn an_update_that_fails_changes_nothing() {
     if !has_controller("memory") || !has_controller("cpuset") {
         return;

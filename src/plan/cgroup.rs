@@ -191,7 +191,8 @@ pub fn build_cgroup_plan(request: &CgroupRequest<'_>) -> Result<CgroupPlan, Vec<
         out.note("/linux/cgroupsPath", "is a directory's name without `--systemd-cgroup`");
     }
     let devices = request.resources.and_then(|r| r.devices().as_deref());
-    let devices = DeviceRules::convert(devices.unwrap_or_default(), request.standard_devices)
+    let devices = devices.unwrap_or_default();
+    let devices = DeviceRules::convert(devices, request.standard_devices, &mut out.notes)
         .unwrap_or_else(|faults| {
             out.errors.extend(faults);
             DeviceRules::deny_all()

@@ -12,6 +12,7 @@ pub mod default;
 pub mod engine_profile;
 pub mod features;
 pub mod id;
+mod letter_case;
 mod locate;
 pub mod mount_options;
 pub mod paths;
@@ -250,12 +251,20 @@ pub fn parse_entering(bytes: &[u8]) -> Result<(Document<Process>, bool), SpecErr
     }
 }
 
-/// Reads the document that `update --resources` names: `/linux/resources` of a config.json.
+/// Reads the document that `update --resources` names: `/linux/resources` of a config.json. Engines
+/// may have written it by types that do not care for the letter case of names, as other runtimes
+/// do not: here it says a limit, whatever the case.
 ///
 /// # Errors
-/// As [`parse`].
+/// As [`parse`]; two members whose names differ in letter case alone.
 pub fn parse_resources(bytes: &[u8]) -> Result<Document<LinuxResources>, SpecErrors> {
-    parse_as(bytes, &properties::RESOURCES)
+    let parsed = parse_as(bytes, &properties::RESOURCES)?;
+    if parsed.unknown().iter().all(|unknown| unknown.near.is_none()) {
+        return Ok(parsed);
+    }
+    let tree = serde_json::from_slice(bytes).map_err(|e| SpecErrors::one(syntax(&e, None)))?;
+    let tree = letter_case::settle(tree, &properties::RESOURCES, &Pointer::default());
+    parse_as(tree.map_err(SpecErrors::one)?.to_string().as_bytes(), &properties::RESOURCES)
 }
 
 fn parse_as<T: DeserializeOwned>(

@@ -318,6 +318,21 @@ fn who_enters_need_not_say_who_it_is() {
 
 #[test]
 fn a_resources_document_is_read_alone() {
+    let spelled = |text: &str| {
+        let parsed = parse_resources(text.as_bytes()).map_err(|errors| errors.to_string())?;
+        Ok::<_, String>((
+            parsed.unknown().len(),
+            serde_json::to_value(parsed.into_value()).unwrap(),
+        ))
+    };
+    let limits = serde_json::json!({"cpu": {"cpus": "1"}, "pids": {"limit": 5}});
+    assert_eq!(spelled(r#"{"CPU":{"Cpus":"1"},"Pids":{"Limit":5}}"#), Ok((0, limits)));
+    assert_eq!(spelled(r#"{"CPU":{"cpus":"1"},"new":1}"#).unwrap().0, 1);
+    for twice in [r#"{"CPU":{},"cpu":{}}"#, r#"{"cpu":{"Cpus":"1","CPUS":"2"}}"#] {
+        let said = spelled(twice).unwrap_err();
+        assert!(said.contains("stands twice, in different letter case"), "{said}");
+    }
+
     let resources = parse_resources(br#"{"pids":{"limit":5},"new":1}"#).unwrap();
 
     assert_eq!(resources.value().pids().unwrap().limit(), 5);

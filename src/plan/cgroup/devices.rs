@@ -8,7 +8,7 @@
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
 use serde::{Deserialize, Serialize};
 
-use super::CgroupPlanError;
+use super::{CgroupNote, CgroupPlanError};
 
 /// An ordered rule list; the last rule that matches decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,15 +121,27 @@ impl DeviceRules {
         Self { default_allow: false, rules: Vec::new() }
     }
 
-    /// Reads the bundle's rules and puts the standard nodes behind them.
+    /// Reads the bundle's rules and puts the standard nodes behind them. What is taken otherwise
+    /// than it is written goes to `notes`.
     pub(super) fn convert(
         rules: &[LinuxDeviceCgroup],
         standard: StandardDevices,
+        notes: &mut Vec<CgroupNote>,
     ) -> Result<Self, Vec<CgroupPlanError>> {
         let mut errors = Vec::new();
         let mut all = Vec::with_capacity(rules.len() + STANDARD_NODES.len() + 2);
         for (i, rule) in rules.iter().enumerate() {
-            match convert_rule(rule, i) {
+            let (rule, as_other_runtimes) = match standard {
+                StandardDevices::Open => (rule.clone(), false),
+                StandardDevices::OpenAndMakeAny => with_known_letters(rule),
+            };
+            if as_other_runtimes {
+                let why = "has a letter that is none of `r`, `w` and `m`, which the levels that \
+                           hold something refuse; here it denies all three, and allows nothing";
+                let at = format!("/linux/resources/devices/{i}/access");
+                notes.push(CgroupNote { at, why: why.to_owned() });
+            }
+            match convert_rule(&rule, i) {
                 Ok(rule) => all.push(rule),
                 Err(error) => errors.push(error),
             }
@@ -236,6 +248,19 @@ fn standard_rules(standard: StandardDevices) -> Vec<DeviceRule> {
     }
     rules.extend(STANDARD_NODES.iter().map(node));
     rules
+}
+
+/// The rule without letters that stand for no access, and whether it had any. Other runtimes pass
+/// over them: what was meant is not known, so whatever it was is denied, and never allowed.
+fn with_known_letters(rule: &LinuxDeviceCgroup) -> (LinuxDeviceCgroup, bool) {
+    let mut rule = rule.clone();
+    let written = rule.access().clone().unwrap_or_default();
+    let known: String = written.chars().filter(|c| matches!(c, 'r' | 'w' | 'm')).collect();
+    if known == written || known.is_empty() {
+        return (rule, false);
+    }
+    rule.set_access(Some(if rule.allow() { known } else { "rwm".to_owned() }));
+    (rule, true)
 }
 
 fn convert_rule(rule: &LinuxDeviceCgroup, i: usize) -> Result<DeviceRule, CgroupPlanError> {

@@ -62,3 +62,28 @@ fn other_runtimes_let_nodes_be_made() {
     assert!(rules.allows(DeviceKind::Block, 8, 0, Access::MKNOD));
     assert!(!rules.allows(DeviceKind::Block, 8, 0, Access::OPEN));
 }
+
+#[test]
+fn a_letter_that_is_no_access_is_refused_or_denies_all_and_allows_nothing() {
+    let resources = r#"{"devices": [{"allow": false, "type": "c", "major": 9, "access": "ra"},
+                                    {"allow": true, "type": "b", "major": 8, "access": "rx"}]}"#;
+    let parsed: LinuxResources = serde_json::from_str(resources).unwrap();
+    let request = |standard_devices| CgroupRequest {
+        resources: Some(&parsed),
+        cgroups_path: None,
+        default_pids_limit: None,
+        standard_devices,
+        driver: Driver::Cgroupfs,
+    };
+
+    let refused = build_cgroup_plan(&request(StandardDevices::Open)).unwrap_err();
+    assert_eq!(refused.len(), 2);
+
+    let taken = build_cgroup_plan(&request(StandardDevices::OpenAndMakeAny)).unwrap();
+    let read = Access { read: true, write: false, mknod: false };
+    let write = Access { read: false, write: true, mknod: false };
+    assert!(!taken.devices.allows(DeviceKind::Char, 9, 0, write));
+    assert!(taken.devices.allows(DeviceKind::Block, 8, 0, read));
+    assert!(!taken.devices.allows(DeviceKind::Block, 8, 0, write));
+    assert_eq!(taken.notes.len(), 2);
+}
