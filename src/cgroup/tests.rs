@@ -83,7 +83,7 @@ fn a_group_is_made_and_removed_without_trace() {
 
     let group = Cgroup::create(&plan("{}"), claimant(&id), &hierarchies).unwrap();
 
-    let directory = root_of(&hierarchies).join(format!("casemate-{id}"));
+    let directory = root_of(&hierarchies).join(format!("casemate-{id}.scope"));
     let paths = group.paths(&hierarchies);
     assert_eq!(paths[0], directory);
     assert!(paths.iter().all(|path| path.is_dir()));
@@ -198,7 +198,7 @@ fn a_populated_group_is_not_removed() {
 
     let error = group.remove(&hierarchies).unwrap_err();
 
-    let said = format!("control group /casemate-{id} is still populated after 2000 ms");
+    let said = format!("control group /casemate-{id}.scope is still populated after 2000 ms");
     assert_eq!(error.to_string(), said);
     subject.finish();
     Cgroup::open(&saved, &hierarchies).unwrap().remove(&hierarchies).unwrap();
@@ -353,7 +353,7 @@ fn groups_below_are_removed_deeper_than_there_are_descriptors() {
 
     group.remove(&hierarchies).unwrap();
 
-    assert!(!root_of(&hierarchies).join(format!("casemate-{id}")).exists());
+    assert!(!root_of(&hierarchies).join(format!("casemate-{id}.scope")).exists());
 }
 
 #[test]

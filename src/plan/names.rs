@@ -108,7 +108,7 @@ impl Action {
         match self {
             Self::MakeCgroup { cgroup } => match &cgroup.path {
                 super::cgroup::CgroupPath::Given(path) => format!("/{}", path.as_str()),
-                super::cgroup::CgroupPath::ById => "/casemate-ID".to_owned(),
+                super::cgroup::CgroupPath::ById => "/casemate-ID.scope".to_owned(),
                 super::cgroup::CgroupPath::Scope(scope) => {
                     let unit = scope.unit.as_deref().unwrap_or("casemate-ID.scope");
                     format!("{unit} in {}", scope.slice)

@@ -177,7 +177,7 @@ fn a_limit_that_nothing_can_hold_fails_and_is_undone() {
 
     // Where there is the controller, there is still no such device.
     assert!(matches!(error, CgroupError::Unenforceable { .. } | CgroupError::Limit { .. }));
-    assert!(!root_of(&hierarchies).join(format!("casemate-{id}")).exists());
+    assert!(!root_of(&hierarchies).join(format!("casemate-{id}.scope")).exists());
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn with_v1_a_process_is_in_every_hierarchy_and_in_a_cpuset_only_if_asked() {
     let subject = Subject::new("true").enter(&group);
     let elsewhere = || {
         let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", subject.pid())).unwrap();
-        let lines = groups.lines().filter(|line| !line.ends_with(&format!("/casemate-{id}")));
+        let lines = groups.lines().filter(|line| !line.ends_with(&format!("/casemate-{id}.scope")));
         lines.map(|line| line.split(':').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
     };
     let asks = if has_v1(&hierarchies, "cpuset") { vec!["cpuset".to_owned()] } else { Vec::new() };

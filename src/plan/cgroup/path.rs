@@ -16,8 +16,9 @@ pub enum CgroupPath {
     Given(RelativePath),
     /// A scope that systemd makes.
     Scope(ScopePath),
-    /// No path was given: `casemate-ID`, directly below the root. One level, so that no
-    /// directory is shared with other containers and none is left behind.
+    /// No path was given: `casemate-ID.scope`, directly below the root. One level, so that no
+    /// directory is shared with other containers and none is left behind. By its ending, tools
+    /// that read units off groups (the journal does) tell its processes from the host's.
     ById,
 }
 
@@ -100,7 +101,7 @@ impl CgroupPath {
             Self::Given(path) => Ok(path.clone()),
             Self::Scope(scope) => scope.resolve(id),
             Self::ById if id.contains('/') => Err(PathFault::Byte { path: id.to_owned() }),
-            Self::ById => RelativePath::parse(&format!("casemate-{id}")),
+            Self::ById => RelativePath::parse(&format!("casemate-{id}.scope")),
         }
     }
 }

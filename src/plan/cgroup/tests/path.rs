@@ -20,7 +20,7 @@ fn plan_at(path: &'static str) -> CgroupPlan {
 fn absolute_and_relative_paths_mean_the_same_place() {
     assert_eq!(path("/docker/abc"), path("./docker//abc/"));
     assert_eq!(path("/docker/abc").unwrap().resolve("x").unwrap().as_str(), "docker/abc");
-    assert_eq!(CgroupPath::ById.resolve("web-1").unwrap().as_str(), "casemate-web-1");
+    assert_eq!(CgroupPath::ById.resolve("web-1").unwrap().as_str(), "casemate-web-1.scope");
     assert_eq!(path("").unwrap(), CgroupPath::ById);
 }
 
