@@ -3,15 +3,20 @@
 
 use serde_json::{Map, Value};
 
-use super::SpecError;
 use super::pointer::Pointer;
 use super::properties::Shape;
+use super::{SpecError, syntax};
 
-/// Gives every member the spelling that the table has for it.
+/// The document, with the spelling that the table has for every member.
 ///
 /// # Errors
-/// Two members that would then have one name: which of them is meant cannot be known.
-pub(super) fn settle(value: Value, shape: &Shape, at: &Pointer) -> Result<Value, SpecError> {
+/// Its syntax; two members that would then have one name: which is meant cannot be known.
+pub(super) fn settled(bytes: &[u8], shape: &Shape) -> Result<String, SpecError> {
+    let tree = serde_json::from_slice(bytes).map_err(|error| syntax(&error, None))?;
+    settle(tree, shape, &Pointer::default()).map(|tree| tree.to_string())
+}
+
+fn settle(value: Value, shape: &Shape, at: &Pointer) -> Result<Value, SpecError> {
     match (value, shape) {
         (Value::Object(members), Shape::Object(known)) => {
             let mut settled = Map::new();

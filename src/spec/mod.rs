@@ -251,9 +251,7 @@ pub fn parse_entering(bytes: &[u8]) -> Result<(Document<Process>, bool), SpecErr
     }
 }
 
-/// Reads the document that `update --resources` names: `/linux/resources` of a config.json. Engines
-/// may have written it by types that do not care for the letter case of names, as other runtimes
-/// do not: here it says a limit, whatever the case.
+/// Reads what `update --resources` names: `/linux/resources`, in any letter case of its names.
 ///
 /// # Errors
 /// As [`parse`]; two members whose names differ in letter case alone.
@@ -262,9 +260,8 @@ pub fn parse_resources(bytes: &[u8]) -> Result<Document<LinuxResources>, SpecErr
     if parsed.unknown().iter().all(|unknown| unknown.near.is_none()) {
         return Ok(parsed);
     }
-    let tree = serde_json::from_slice(bytes).map_err(|e| SpecErrors::one(syntax(&e, None)))?;
-    let tree = letter_case::settle(tree, &properties::RESOURCES, &Pointer::default());
-    parse_as(tree.map_err(SpecErrors::one)?.to_string().as_bytes(), &properties::RESOURCES)
+    let settled = letter_case::settled(bytes, &properties::RESOURCES).map_err(SpecErrors::one)?;
+    parse_as(settled.as_bytes(), &properties::RESOURCES)
 }
 
 fn parse_as<T: DeserializeOwned>(

@@ -214,6 +214,7 @@ mod tests {
             has_ids: false,
             hardened: false,
             unlocks: false,
+            locks: false,
             label: Some(&label),
             own_queues,
             hierarchies: &[],
