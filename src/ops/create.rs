@@ -386,10 +386,7 @@ fn not_launched(doing: &str, error: &LaunchError) -> OpsError {
     let LaunchError::Step(step) = error else { return OpsError::because(doing, error) };
     let failed =
         OpsError::failed(doing, step.to_string()).fact("asked for by", step.origin.to_string());
-    let failed = match error::known_as(doing, step) {
-        Some(words) => failed.fact("known as", words),
-        None => failed,
-    };
+    let failed = error::known_as(failed, doing, step);
     match step.hint {
         Some(hint) => failed.hint(hint),
         None => failed,

@@ -114,12 +114,15 @@ impl OpsError {
     }
 }
 
-/// The words under which people know a refused mount: those of the runtime that most have used.
-pub(super) fn known_as(doing: &str, step: &StepFailure) -> Option<String> {
-    let detail = step.detail.as_deref().filter(|detail| detail.starts_with("error mounting"))?;
+/// Adds the words under which people know a refused mount: those of the runtime that most have
+/// used.
+pub(super) fn known_as(error: OpsError, doing: &str, step: &StepFailure) -> OpsError {
+    let detail = step.detail.as_deref().filter(|detail| detail.starts_with("error mounting"));
+    let Some(detail) = detail else { return error };
     let command = doing.split(' ').next().unwrap_or_default();
-    Some(format!(
+    let words = format!(
         "runc {command} failed: unable to start container process: error during container init: \
          {detail}"
-    ))
+    );
+    error.fact("known as", words)
 }
