@@ -51,7 +51,7 @@ pub(super) fn run(plan: &InitPlan<'_>) -> ! {
         Init { plan, peer: Peer::Supervisor(plan.socket), program: None, approached: false };
     let mut last = StepId(0);
     process::set_umask(plan.umask);
-    if let Err(errno) = io::reserve_numbers(plan) {
+    if let Err(errno) = heed_termination(plan).and_then(|()| io::reserve_numbers(plan)) {
         wire::fail(plan.socket, Failure { step: last, errno });
     }
     for (id, action) in &plan.steps {
@@ -61,6 +61,15 @@ pub(super) fn run(plan: &InitPlan<'_>) -> ! {
         }
     }
     wire::fail(init.peer.socket(), Failure { step: last, errno: Errno::ENOEXEC })
+}
+
+/// Has an init that will wait for `start` end at a `SIGTERM`, which the kernel keeps from the first
+/// process of a pid namespace otherwise: before anybody knows of it, so that none is lost.
+fn heed_termination(plan: &InitPlan<'_>) -> Result<()> {
+    match plan.start {
+        StartGate::Supervisor => Ok(()),
+        StartGate::Listener(_) => process::end_when_terminated(),
+    }
 }
 
 /// Carries out one step.
@@ -194,8 +203,6 @@ fn await_start(init: &mut Init<'_>) -> Result<()> {
             // of this process, and it ends.
             wire::await_go(init.peer.socket())?;
             let listener = io::keep_only(init.plan, listener)?;
-            // The kernel keeps such a signal from the first process of a pid namespace otherwise.
-            process::end_when_terminated()?;
             let connection = crate::sys::socket::accept(listener)?;
             wire::await_go(connection.as_fd())?;
             init.peer = Peer::Starter(connection);
