@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Bundle, Runtime, busybox_root, unique_tag};
+use crate::support::{Bundle, Runtime, busybox_root, has_layers_one_by_one, unique_tag};
 
 /// Layers, and an overlay of them, until dropped.
 struct Stack {
@@ -68,9 +68,15 @@ fn forty_layers_and_a_hundred_and_twenty_eight() {
     for count in [40, 127] {
         let stack = Stack::new(count);
         let root = stack.mount(count, "");
+        let line = "ls /etc | grep -c layer-; cat /etc/top; echo; stat -c %u /etc/passwd";
+        if count > 80 && !has_layers_one_by_one() {
+            let refused = Runtime::new().run(&Bundle::with_root(&root).shell(line)).failed(1);
+            assert!(refused.contains("129 layers are more than a kernel before 6.7 takes"));
+            println!("skipped, because this kernel takes no layers one by one");
+            return;
+        }
 
-        let seen =
-            said(&root, "ls /etc | grep -c layer-; cat /etc/top; echo; stat -c %u /etc/passwd");
+        let seen = said(&root, line);
 
         assert_eq!(seen, format!("{count}\n{}\n0\n", count - 1));
     }

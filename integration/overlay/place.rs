@@ -20,6 +20,8 @@ use casemate::sys::mount::{NewFilesystem, attach, copy_tree, make_all_private};
 use rustix::fs::{CWD, Mode, OFlags};
 use serde_json::json;
 
+use crate::support::is_linux;
+
 /// Directories of layers, in a file system and a mount namespace that end with the test.
 pub(super) struct Place {
     pub(super) dir: tempfile::TempDir,
@@ -118,10 +120,7 @@ impl Place {
         let overlay = self.overlay(root);
         let found: Vec<_> = overlay.layers.iter().map(ToString::to_string).collect();
         assert_eq!(found, layers);
-        let Some(again) = assemble(&overlay) else {
-            println!("skipped, because this kernel puts no overlay together layer by layer");
-            return overlay;
-        };
+        let again = assemble(&overlay);
         let again = PathBuf::from(format!("/proc/self/fd/{}/", again.as_raw_fd()));
         assert_eq!(tree(&again), tree(root));
         overlay
@@ -130,7 +129,8 @@ impl Place {
 
 /// Puts an overlay together from copies of its layers, as a launch would but for the ids. A
 /// kernel before 6.15 takes no copies that are attached nowhere: there, from the layers themselves.
-fn assemble(overlay: &Overlay) -> Option<OwnedFd> {
+/// One before 6.7 takes them in one text alone.
+fn assemble(overlay: &Overlay) -> OwnedFd {
     let copy = |path: &HostPath| copy_tree(CWD, path.as_c_str(), false).unwrap();
     let copies: Vec<_> = overlay.layers.iter().map(copy).collect();
     let copies_of_data: Vec<_> = overlay.data_layers.iter().map(copy).collect();
@@ -138,24 +138,41 @@ fn assemble(overlay: &Overlay) -> Option<OwnedFd> {
         |layer: &OwnedFd| CString::new(format!("/proc/self/fd/{}", layer.as_raw_fd())).unwrap();
     let names = |layers: &[OwnedFd]| layers.iter().map(name).collect::<Vec<_>>();
     let itself = |path: &HostPath| path.as_c_str().to_owned();
-    let tree = stack(overlay, &names(&copies), &names(&copies_of_data)).or_else(|_| {
+    let (layers, data) = (names(&copies), names(&copies_of_data));
+    let tree = stack(overlay, |new| one_by_one(new, &layers, &data)).or_else(|_| {
         let layers: Vec<_> = overlay.layers.iter().map(itself).collect();
         let data: Vec<_> = overlay.data_layers.iter().map(itself).collect();
-        stack(overlay, &layers, &data)
+        stack(overlay, |new| one_by_one(new, &layers, &data))
     });
+    let tree = tree.or_else(|_| in_one_text(overlay)).unwrap();
     let below = overlay.subdirectory.as_str().trim_start_matches('/');
-    let tree = tree.ok()?;
-    Some(rustix::fs::openat(&tree, format!("./{below}"), OFlags::PATH, Mode::empty()).unwrap())
+    rustix::fs::openat(&tree, format!("./{below}"), OFlags::PATH, Mode::empty()).unwrap()
 }
 
-fn stack(overlay: &Overlay, layers: &[CString], data: &[CString]) -> Result<OwnedFd, Errno> {
+fn one_by_one(new: &NewFilesystem, layers: &[CString], data: &[CString]) -> Result<(), Errno> {
+    layers.iter().try_for_each(|layer| new.set(c"lowerdir+", layer))?;
+    data.iter().try_for_each(|layer| new.set(c"datadir+", layer))
+}
+
+/// Numbers of descriptors keep the text below the 256 bytes that an option may have.
+fn in_one_text(overlay: &Overlay) -> Result<OwnedFd, Errno> {
+    assert!(overlay.data_layers.is_empty() && !is_linux(6, 7));
+    let open = |path: &HostPath| rustix::fs::open(path.as_c_str(), OFlags::PATH, Mode::empty());
+    let layers: Vec<_> = overlay.layers.iter().map(|path| open(path).unwrap()).collect();
+    let numbers: Vec<_> = layers.iter().map(|layer| layer.as_raw_fd().to_string()).collect();
+    let text = CString::new(numbers.join(":")).unwrap();
+    std::env::set_current_dir("/proc/self/fd").unwrap();
+    let tree = stack(overlay, |new| new.set(c"lowerdir", &text));
+    std::env::set_current_dir("/").unwrap();
+    tree
+}
+
+fn stack(
+    overlay: &Overlay,
+    add: impl FnOnce(&NewFilesystem) -> Result<(), Errno>,
+) -> Result<OwnedFd, Errno> {
     let filesystem = NewFilesystem::open(c"overlay").unwrap();
-    for layer in layers {
-        filesystem.set(c"lowerdir+", layer)?;
-    }
-    for layer in data {
-        filesystem.set(c"datadir+", layer)?;
-    }
+    add(&filesystem)?;
     if overlay.userxattr {
         filesystem.set_flag(c"userxattr").unwrap();
     } else {
@@ -165,15 +182,8 @@ fn stack(overlay: &Overlay, layers: &[CString], data: &[CString]) -> Result<Owne
         }
     }
     let tree = filesystem.mount(mount_attr::RDONLY);
-    let release = rustix::system::uname().release().to_str().unwrap().to_owned();
-    assert!(tree.is_ok() || !at_least(&release, 6, 15), "{tree:?}: {:?}", filesystem.complaint());
+    assert!(tree.is_ok() || !is_linux(6, 15), "{tree:?}: {:?}", filesystem.complaint());
     tree
-}
-
-fn at_least(release: &str, major: u32, minor: u32) -> bool {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
-    let mut next = || numbers.next().and_then(Result::ok).unwrap_or(0);
-    (next(), next()) >= (major, minor)
 }
 
 /// Every entry below a directory: its mode, owner and content.

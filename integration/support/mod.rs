@@ -3,12 +3,16 @@
 
 mod bundle;
 mod groups;
+mod kernel;
 mod roots;
 mod runtime;
 mod snapshot;
 
 pub(crate) use bundle::Bundle;
 pub(crate) use groups::{group_file, group_value, has_controller, v2_group};
+pub(crate) use kernel::{
+    has_layers_of_data, has_layers_one_by_one, has_translated_tmpfs, is_linux,
+};
 pub(crate) use roots::{Overlay, busybox_root, debian_root, services_root, software_root};
 pub(crate) use runtime::{Ran, Runtime};
 pub(crate) use snapshot::Snapshot;
