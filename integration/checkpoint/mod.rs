@@ -49,7 +49,8 @@ fn counting() -> Bundle {
     Bundle::new().set("/root/readonly", json!(false)).shell(COUNT)
 }
 
-const COUNT: &str = "i=0; while :; do i=$((i+1)); echo $i > /tmp/n.new; mv /tmp/n.new \
+/// The parentheses keep its own output where it is, for who looks at that before all is frozen.
+const COUNT: &str = "i=0; while :; do i=$((i+1)); (echo $i > /tmp/n.new); mv /tmp/n.new \
                      /tmp/n; sleep 0.1; done";
 
 fn count(bundle: &Bundle) -> u32 {
