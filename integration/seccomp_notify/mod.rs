@@ -156,13 +156,15 @@ const OF_INIT: [&str; 9] = [
 ];
 
 /// What a static program needs to say something and end.
-const OF_PROGRAM: [&str; 14] = [
+const OF_PROGRAM: [&str; 15] = [
     "arch_prctl",
     "set_tid_address",
     "set_robust_list",
     "rseq",
     "prlimit64",
     "readlink",
+    // With the C library of Debian 13.
+    "readlinkat",
     "getrandom",
     "brk",
     "mprotect",
