@@ -51,7 +51,7 @@ pub(super) fn run(plan: &InitPlan<'_>) -> ! {
         Init { plan, peer: Peer::Supervisor(plan.socket), program: None, approached: false };
     let mut last = StepId(0);
     process::set_umask(plan.umask);
-    if let Err(errno) = heed_termination(plan).and_then(|()| io::reserve_numbers(plan)) {
+    if let Err(errno) = heed_termination(&init).and_then(|()| io::reserve_numbers(plan)) {
         wire::fail(plan.socket, Failure { step: last, errno });
     }
     for (id, action) in &plan.steps {
@@ -64,11 +64,12 @@ pub(super) fn run(plan: &InitPlan<'_>) -> ! {
 }
 
 /// Has an init that will wait for `start` end at a `SIGTERM`, which the kernel keeps from the first
-/// process of a pid namespace otherwise: before anybody knows of it, so that none is lost.
-fn heed_termination(plan: &InitPlan<'_>) -> Result<()> {
-    match plan.start {
-        StartGate::Supervisor => Ok(()),
-        StartGate::Listener(_) => process::end_when_terminated(),
+/// process of a pid namespace otherwise: before anybody knows of it, so that none is lost, and
+/// again when signals were reset before the wait.
+fn heed_termination(init: &Init<'_>) -> Result<()> {
+    match (&init.plan.start, &init.peer) {
+        (StartGate::Listener(_), Peer::Supervisor(_)) => process::end_when_terminated(),
+        (StartGate::Listener(_), Peer::Starter(_)) | (StartGate::Supervisor, _) => Ok(()),
     }
 }
 
@@ -126,7 +127,7 @@ fn perform(init: &mut Init<'_>, id: StepId, action: &Action) -> Result<()> {
         Action::SetCapabilities { sets } => privileges::set_capabilities(sets),
         Action::ForbidNewPrivileges => process::forbid_new_privileges(),
         Action::ChangeDirectory { to } => io::change_directory(to, init.approached),
-        Action::ResetSignals => process::reset_signals(),
+        Action::ResetSignals => process::reset_signals().and_then(|()| heed_termination(init)),
         Action::FindHome { uid } => {
             home::find(init.plan, *uid);
             Ok(())
