@@ -3,8 +3,7 @@
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
-
+use super::wire;
 use crate::plan::StepId;
 use crate::sys::{Errno, Result, process};
 
@@ -55,9 +54,7 @@ impl Death {
     /// Carries it out, in the parent.
     pub(super) fn come(self, child: BorrowedFd<'_>, hears: BorrowedFd<'_>) {
         if self == Self::Later {
-            let mut said = [PollFd::from_borrowed_fd(hears, PollFlags::IN)];
-            let patience = Timespec { tv_sec: 5, tv_nsec: 0 };
-            let _ = rustix::event::poll(&mut said, Some(&patience));
+            let _ = wire::was_spoken_to(hears, 5);
         }
         if self != Self::None {
             let _ = process::signal(child, libc::SIGKILL);

@@ -13,7 +13,6 @@ use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 use crate::plan::{Action, LaunchPlan};
 use crate::sys::arguments::Arguments;
 use crate::sys::execute::{self, StringArray};
-use crate::sys::flags::mount_attr;
 use crate::sys::{Errno, Result, errno, fd, mount};
 
 /// Continues from a read-only mount if `plan` makes no user namespace. Returns at once if there
@@ -39,8 +38,7 @@ pub fn continue_read_only(plan: &LaunchPlan, preserve: u32) -> Result<()> {
         return Ok(());
     }
     let copy = mount::copy_tree(program.as_fd(), c"", false)?;
-    let readonly = mount::Attributes { set: mount_attr::RDONLY, ..mount::Attributes::default() };
-    mount::set_attributes(copy.as_fd(), false, &readonly)?;
+    mount::make_read_only(copy.as_fd(), false)?;
     let text = |text: &[u8]| std::ffi::CString::new(text).map_err(|_| Errno::EINVAL);
     let arguments =
         std::env::args_os().map(|one| text(one.as_bytes())).collect::<Result<Vec<_>>>()?;

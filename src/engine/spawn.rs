@@ -36,7 +36,7 @@ pub(super) fn init(
     tracing::debug!("the new process was killed at birth; it is born outside its control group");
     let ended = process::wait_for(pid);
     if let Ok(Ended::Killed(signal)) = ended
-        && wire::was_spoken_to(ours.as_fd())
+        && wire::was_spoken_to(ours.as_fd(), 0)
     {
         // It was not at birth. What it said would be taken for the word of the next one.
         return Err(Cause::said(cause::killed(signal)));

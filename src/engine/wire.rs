@@ -141,11 +141,11 @@ pub fn await_go(from: BorrowedFd<'_>) -> Result<()> {
     }
 }
 
-/// Whether something was said that nobody has heard yet. Waits for nothing.
-pub(super) fn was_spoken_to(from: BorrowedFd<'_>) -> bool {
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+/// Whether something is said, within so many seconds, that nobody has heard yet.
+pub(super) fn was_spoken_to(from: BorrowedFd<'_>, within: i64) -> bool {
+    let patience = Timespec { tv_sec: within, tv_nsec: 0 };
     let mut said = [PollFd::from_borrowed_fd(from, PollFlags::IN)];
-    rustix::event::poll(&mut said, Some(&now)).is_ok_and(|ready| ready > 0)
+    rustix::event::poll(&mut said, Some(&patience)).is_ok_and(|ready| ready > 0)
 }
 
 /// Waits for what init has to say.

@@ -71,8 +71,7 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<Ran> {
             Err(other) => made.give_up(error).fact("left", other.to_string()),
         });
     }
-    let Made { mut prepared, entry, launched, record, .. } = made;
-    let mut warnings = std::mem::take(&mut prepared.warnings);
+    let Made { prepared, entry, launched, record, .. } = made;
     record::event(EventKind::Started, entry.id(), &prepared.plan, &prepared.digest);
     // While the program runs, other commands may work on the container.
     drop(entry);
@@ -82,7 +81,7 @@ pub fn run(context: &Context, request: &RunRequest) -> Result<Ran> {
         record::failed(&record.id, &prepared.plan, &prepared.digest, &error);
         return Err(gone(error));
     }
-    drop(prepared.leave());
+    let mut warnings = prepared.leave();
     if request.detach {
         return match notifier.map(|it| it.wait(launched.process.as_fd(), Some(&signals))) {
             None | Some(Ok(true)) => Ok(Ran { warnings, ..Ran::default() }),

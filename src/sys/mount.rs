@@ -10,7 +10,7 @@ use rustix::mount::{
     UnmountFlags,
 };
 
-use super::flags::mount_attr::MS_REC;
+use super::flags::mount_attr::{self, MS_REC};
 use super::{Result, check, errno};
 
 /// A change to a mount, or to a whole tree of them.
@@ -44,6 +44,15 @@ pub fn copy_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<Ow
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
     rustix::mount::open_tree(dir, path, flags).map_err(errno)
+}
+
+/// Makes the mount that `mount` is on read-only; with `recursive`, all mounts below it too.
+///
+/// # Errors
+/// As [`set_attributes`].
+pub fn make_read_only(mount: BorrowedFd<'_>, recursive: bool) -> Result<()> {
+    let change = Attributes { set: mount_attr::RDONLY, ..Attributes::default() };
+    set_attributes(mount, recursive, &change)
 }
 
 /// Changes the mount that `mount` is on; with `recursive`, all mounts below it too, or none.

@@ -12,7 +12,7 @@ use crate::plan::action::Place;
 use crate::plan::mount::FsOption;
 use crate::plan::text::RootedPath;
 use crate::sys::flags::mount_attr;
-use crate::sys::mount::{self, Attributes, NewFilesystem};
+use crate::sys::mount::{self, NewFilesystem};
 use crate::sys::{Errno, errno, fd};
 
 /// Attaches `tree` at a place inside `root`; does nothing if the place is optional and missing.
@@ -146,8 +146,7 @@ fn empty_file(root: BorrowedFd<'_>, label: Option<&FsOption>) -> Result<OwnedFd,
 
     let make = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     rustix::fs::openat(&tree, c"f", make, Mode::from_raw_mode(0o444)).map_err(errno)?;
-    let readonly = Attributes { set: mount_attr::RDONLY, ..Attributes::default() };
-    mount::set_attributes(tree.as_fd(), false, &readonly)?;
+    mount::make_read_only(tree.as_fd(), false)?;
     match mount::copy_tree(tree.as_fd(), c"f", false) {
         // Before Linux 6.15: for the moment of the copy it lies on top of the root.
         Err(Errno::EINVAL) => {
@@ -169,8 +168,7 @@ pub(in crate::engine) fn make_readonly(root: BorrowedFd<'_>, at: &RootedPath) ->
         Err(error) => return Err(error.into()),
     };
     let copy = mount::copy_tree(target.as_fd(), c"", true)?;
-    let readonly = Attributes { set: mount_attr::RDONLY, ..Attributes::default() };
-    mount::set_attributes(copy.as_fd(), true, &readonly)?;
+    mount::make_read_only(copy.as_fd(), true)?;
     mount::attach(copy.as_fd(), target.as_fd())?;
     Ok(())
 }

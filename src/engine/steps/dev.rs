@@ -42,9 +42,7 @@ pub(in crate::engine) fn build(
         tolerate_existing(rustix::fs::symlinkat(target.as_c_str(), at, name.as_c_str()))?;
     }
     if attributes.set & mount_attr::RDONLY != 0 {
-        let readonly =
-            mount::Attributes { set: mount_attr::RDONLY, ..mount::Attributes::default() };
-        mount::set_attributes(at, false, &readonly)?;
+        mount::make_read_only(at, false)?;
     }
     Ok(dev)
 }

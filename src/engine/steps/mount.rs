@@ -176,8 +176,9 @@ fn queues(
     let root = fd::open_beneath(queues.as_fd(), c".", OFlags::RDONLY | OFlags::DIRECTORY)?;
     fd::set_selinux_label(root.as_fd(), label.as_c_str())
         .map_err(|error| Cause::with_detail(error, label.to_string()))?;
-    let set = attributes.set & mount_attr::RDONLY;
-    mount::set_attributes(queues.as_fd(), false, &Attributes { set, ..Attributes::default() })?;
+    if attributes.set & mount_attr::RDONLY != 0 {
+        mount::make_read_only(queues.as_fd(), false)?;
+    }
     Ok(queues)
 }
 

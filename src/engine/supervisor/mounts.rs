@@ -15,8 +15,7 @@ use crate::plan::action::{Overlay, Place};
 use crate::plan::mount::{BindIds, BindMapping, DeviceNode, Filesystem, FsOption, MountAttributes};
 use crate::plan::text::RootedPath;
 use crate::plan::{Action, Slot};
-use crate::sys::flags::mount_attr;
-use crate::sys::mount::{self, Attributes};
+use crate::sys::mount;
 use crate::sys::{Errno, errno, fd};
 
 impl Supervisor<'_> {
@@ -79,8 +78,7 @@ impl Supervisor<'_> {
 
     pub(super) fn seal(&self, at: &RootedPath) -> Result<(), Cause> {
         let place = fd::open_in_root(self.root()?, at.as_c_str(), OFlags::PATH)?;
-        let sealed = Attributes { set: mount_attr::RDONLY, ..Attributes::default() };
-        Ok(mount::set_attributes(place.as_fd(), false, &sealed)?)
+        Ok(mount::make_read_only(place.as_fd(), false)?)
     }
 
     pub(super) fn build_mount(

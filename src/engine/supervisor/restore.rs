@@ -20,7 +20,7 @@ use crate::plan::mount::Filesystem;
 use crate::plan::text::Text;
 use crate::plan::{Action, Namespace, Slot, Step};
 use crate::sys::flags::mount_attr;
-use crate::sys::mount::{self, Attributes, NewFilesystem};
+use crate::sys::mount::{self, NewFilesystem};
 use crate::sys::{Errno, errno, fd, ns, process, socket};
 
 impl<'plan> Supervisor<'plan> {
@@ -243,8 +243,7 @@ impl<'plan> Supervisor<'plan> {
         let mask = mask.mount(mount_attr::NOSUID | mount_attr::NODEV | mount_attr::NOEXEC)?;
         make(mask.as_fd(), c"d", true)?;
         make(mask.as_fd(), c"f", false)?;
-        let readonly = Attributes { set: mount_attr::RDONLY, ..Attributes::default() };
-        mount::set_attributes(mask.as_fd(), false, &readonly)?;
+        mount::make_read_only(mask.as_fd(), false)?;
         room.place("mask", mask.as_fd())?;
         for (number, slot) in self.bound() {
             room.place(&format!("bound-{number}"), self.slot(slot)?)?;

@@ -209,21 +209,7 @@ mod tests {
     /// What a mount of this type is of, where mounts are to have a label.
     fn labelled(kind: &str, own_queues: bool) -> Filesystem {
         let label = (text("context").unwrap(), Some(text("a:b:c").unwrap()));
-        let setting = Setting {
-            mapped: false,
-            has_ids: false,
-            hardened: false,
-            unlocks: false,
-            locks: false,
-            label: Some(&label),
-            own_queues,
-            hierarchies: &[],
-            makes_nodes: true,
-            terminal: false,
-            devices: &[],
-            bundle: "/bundle",
-            rootfs: "/bundle/rootfs",
-        };
+        let setting = Setting { label: Some(&label), own_queues, ..Setting::plain() };
         let mount = serde_json::from_value(json!({"destination": "/m", "type": kind})).unwrap();
         let at = RootedPath::new("/m").unwrap();
         of(&mount, &at, &MountOptions::default(), "/mounts/0", setting).unwrap()

@@ -106,23 +106,8 @@ mod tests {
 
     fn wanted(mounts: &serde_json::Value) -> Vec<Wanted> {
         let mounts: Vec<oci_spec::runtime::Mount> = serde_json::from_value(mounts.clone()).unwrap();
-        let setting = Setting {
-            mapped: false,
-            has_ids: false,
-            hardened: false,
-            unlocks: false,
-            locks: false,
-            label: None,
-            own_queues: false,
-            makes_nodes: true,
-            terminal: false,
-            devices: &[],
-            hierarchies: &[],
-            bundle: "/bundle",
-            rootfs: "/bundle/rootfs",
-        };
         let mut errors = Vec::new();
-        let wanted = convert(&mounts, setting, &mut errors);
+        let wanted = convert(&mounts, Setting::plain(), &mut errors);
         assert_eq!(errors, []);
         wanted
     }

@@ -69,6 +69,28 @@ pub(super) struct Setting<'a> {
     pub rootfs: &'a str,
 }
 
+#[cfg(test)]
+impl Setting<'_> {
+    /// Nothing is mapped, held back, labelled or asked for, and root of the host calls.
+    const fn plain() -> Self {
+        Self {
+            mapped: false,
+            has_ids: false,
+            hardened: false,
+            unlocks: false,
+            locks: false,
+            label: None,
+            own_queues: false,
+            terminal: false,
+            makes_nodes: true,
+            devices: &[],
+            hierarchies: &[],
+            bundle: "/bundle",
+            rootfs: "/bundle/rootfs",
+        }
+    }
+}
+
 /// Has the host's own nodes bound where none can be made.
 pub(super) fn bind_nodes(wanted: &mut Vec<Wanted>) {
     let dev = wanted.iter_mut().find_map(|mount| {
