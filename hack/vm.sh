@@ -319,7 +319,7 @@ main() {
 		shift
 	done
 	if [ "${1:-}" = all ]; then
-		kernel='newest 6.1 6.12'
+		kernel='6.1 6.12 newest'
 		shift
 	elif suite_of "${1:-none}" >/dev/null; then
 		kernel=$1
