@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Bundle, Runtime, has_controller, patience};
+use crate::support::{Bundle, Runtime, eventually, has_controller, patience};
 
 fn started(runtime: &Runtime, bundle: &Bundle) {
     runtime.create(bundle).ok();
@@ -44,9 +44,13 @@ fn stats_are_one_line_in_the_form_that_engines_parse() {
         .set("/linux/resources/pids/limit", json!(55))
         .shell("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exec sleep 600");
     started(&runtime, &bundle);
-    std::thread::sleep(Duration::from_millis(300));
+    let said = || runtime.call(["events", "--stats", bundle.id()]).ok();
+    eventually("it has done nothing", || {
+        let event: Value = serde_json::from_str(&said()).unwrap();
+        event["data"]["cpu"]["usage"]["total"].as_u64().unwrap() > 1_000_000
+    });
 
-    let said = runtime.call(["events", "--stats", bundle.id()]).ok();
+    let said = said();
 
     assert!(
         said.starts_with(&format!(
@@ -94,9 +98,9 @@ fn stats_come_at_intervals_until_the_container_has_ended() {
     let runtime = Runtime::new();
     let bundle = Bundle::new().args(["/bin/sleep", "600"]);
     started(&runtime, &bundle);
-    let (mut child, mut out) = listen(&runtime, &bundle, "100ms");
 
     let begun = Instant::now();
+    let (mut child, mut out) = listen(&runtime, &bundle, "100ms");
     for _ in 0..3 {
         let mut line = String::new();
         out.read_line(&mut line).unwrap();

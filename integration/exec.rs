@@ -9,9 +9,7 @@ mod state;
 mod steps;
 mod terminal;
 
-use std::time::{Duration, Instant};
-
-use crate::support::{Bundle, Ran, Runtime, patience};
+use crate::support::{Bundle, Ran, Runtime};
 
 /// A running container whose first process sleeps.
 pub(crate) fn sleeper(runtime: &Runtime) -> Bundle {
@@ -46,13 +44,4 @@ fn stay(runtime: &Runtime, bundle: &Bundle, options: &[&str], command: &[&str]) 
 
 fn init(runtime: &Runtime, bundle: &Bundle) -> i32 {
     i32::try_from(runtime.state(bundle)["pid"].as_i64().unwrap()).unwrap()
-}
-
-/// Waits until something is so.
-fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + patience(Duration::from_secs(10));
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Bundle, Runtime, cgroup2};
+use crate::support::{Bundle, Runtime, cgroup2, eventually};
 
 fn without(bundle: &Bundle, kind: &str) -> Vec<Value> {
     let list = bundle.config()["linux"]["namespaces"].as_array().unwrap().clone();
@@ -221,11 +221,11 @@ fn a_create_that_is_killed_leaves_no_process_waiting() {
         let _ = create.kill();
         let _ = create.wait();
 
-        std::thread::sleep(std::time::Duration::from_millis(50));
         let state = runtime.call(["state", bundle.id()]);
-        let left = fs::read_to_string(cgroup2().join(bundle.id()).join("cgroup.procs"));
+        let procs = cgroup2().join(bundle.id()).join("cgroup.procs");
         if !state.stdout.contains("\"created\"") {
-            assert_eq!(left.unwrap_or_default(), "", "after {milliseconds} ms: {state:?}");
+            let said = format!("left after {milliseconds} ms: {state:?}");
+            eventually(&said, || fs::read_to_string(&procs).unwrap_or_default().is_empty());
         }
         runtime.call(["delete", "--force", bundle.id()]).ok();
     }

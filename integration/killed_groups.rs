@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::support::{Bundle, Ran, Runtime, cgroup2, unique_tag};
+use crate::support::{Bundle, Ran, Runtime, cgroup2, groups_of, unique_tag};
 
 /// A group of cgroup v2 that was killed once, while it was empty.
 struct KilledGroup(PathBuf);
@@ -51,12 +51,6 @@ fn from(group: &KilledGroup, runtime: &Runtime, bundle: &Bundle, subcommand: &st
     runtime.finish(group.around(&runtime.command(words(bundle, subcommand))))
 }
 
-/// Prints the groups that its process is in, as the host sees them.
-fn groups_of(pid: i64) -> Vec<String> {
-    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
-    groups.lines().map(str::to_owned).collect()
-}
-
 fn joined(group: &str) -> String {
     format!("0::{group}")
 }
@@ -92,7 +86,7 @@ fn a_container_is_created_and_entered_from_a_group_that_was_killed() {
         let detached = ["--detach", "--pid-file", file.to_str().unwrap(), bundle.id()];
         let command = runtime.command([&["exec"], &detached[..], &["/bin/sleep", "100"]].concat());
         runtime.finish(group.around(&command)).ok();
-        let entered = fs::read_to_string(&file).unwrap().parse().unwrap();
+        let entered: i64 = fs::read_to_string(&file).unwrap().parse().unwrap();
         assert_eq!(groups_of(entered), groups_of(pid));
 
         let command = runtime.command(["exec", bundle.id(), "/bin/sh", "-c", "exit 5"]);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Bundle, Runtime, Snapshot, patience};
+use crate::support::{Bundle, Runtime, Snapshot, eventually, patience};
 
 /// A container that counts up in a file of its volume, fast.
 fn counting() -> Bundle {
@@ -115,10 +115,12 @@ fn a_paused_container_can_be_killed_but_not_deleted() {
 fn a_signal_reaches_a_paused_container_when_it_goes_on() {
     let runtime = Runtime::new();
     let bundle = counting();
-    let bundle =
-        bundle.shell("trap 'echo 77 > /volume/n; exit' TERM; while :; do sleep 0.05; done");
+    let bundle = bundle.shell(
+        "trap 'echo 77 > /volume/n; exit' TERM; echo 0 > /volume/n; while :; do sleep 0.05; done",
+    );
     started(&runtime, &bundle);
-    std::thread::sleep(Duration::from_millis(100));
+    let n = bundle.dir().join("volume/n");
+    eventually("it does not begin", || fs::read_to_string(&n).is_ok_and(|text| text == "0\n"));
     runtime.call(["pause", bundle.id()]).ok();
 
     runtime.kill(&bundle, "TERM").ok();

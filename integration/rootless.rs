@@ -10,26 +10,31 @@ use serde_json::{Value, json};
 
 use crate::support::{Bundle, cgroup2, patience, tagged_dir, unique_tag};
 
-/// A user that the host does not know, and the ids that it may give away.
+/// A user that the host does not know.
 const USER: u32 = 61_500;
-const MAP: &str = "0 61500 1\n1 1700000000 65536\n";
 
 /// A user namespace as rootless Podman makes it, held open until dropped.
 struct User {
+    id: u32,
     dir: tempfile::TempDir,
     holder: Child,
 }
 
 impl User {
     fn new() -> Self {
+        Self::with(USER)
+    }
+
+    /// One whose id is another.
+    fn with(id: u32) -> Self {
         let dir = tagged_dir(&unique_tag());
         fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
         for name in ["run", "home"] {
             fs::create_dir(dir.path().join(name)).unwrap();
-            lchown(dir.path().join(name), Some(USER), Some(USER)).unwrap();
+            lchown(dir.path().join(name), Some(id), Some(id)).unwrap();
         }
         fs::copy(env!("CARGO_BIN_EXE_casemate"), dir.path().join("casemate")).unwrap();
-        let user = USER.to_string();
+        let user = id.to_string();
         let mut holder = Command::new("setpriv")
             .args(["--reuid", &user, "--regid", &user, "--clear-groups", "unshare", "--user"])
             .args(["--mount", "--propagation", "slave", "sleep", "infinity"])
@@ -45,9 +50,10 @@ impl User {
             std::thread::sleep(Duration::from_millis(2));
         }
         for name in ["uid_map", "gid_map"] {
-            fs::write(proc.join(name), MAP).unwrap();
+            // Itself, and ids that it may give away.
+            fs::write(proc.join(name), format!("0 {id} 1\n1 1700000000 65536\n")).unwrap();
         }
-        Self { dir, holder }
+        Self { id, dir, holder }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -82,7 +88,7 @@ impl User {
 
     /// Runs a bundle whose files are the user's.
     fn run(&self, options: &[&str], bundle: &Bundle) -> Output {
-        give(bundle.dir(), USER);
+        give(bundle.dir(), self.id);
         let at = bundle.dir().to_str().unwrap();
         let run = ["run", "--bundle", at, bundle.id()];
         self.call(&[options, &run].concat())
@@ -442,7 +448,8 @@ fn the_users_own_systemd_makes_the_group_and_holds_its_limits() {
 #[cfg(feature = "fault")]
 #[test]
 fn every_step_can_fail_and_leaves_nothing_behind() {
-    let user = User::new();
+    // One of its own, because its processes are counted.
+    let user = User::with(USER + 1);
     let bundle = plain("true")
         .set("/root/readonly", json!(false))
         .set("/process/cwd", json!("/made-for-cwd"))
@@ -450,7 +457,7 @@ fn every_step_can_fail_and_leaves_nothing_behind() {
         .mount("/memory", "tmpfs", "tmpfs", &["mode=700", "size=64k"])
         .set("/process/oomScoreAdj", json!(500))
         .set("/linux/sysctl", json!({"net.ipv4.ping_group_range": "0 0"}));
-    give(bundle.dir(), USER);
+    give(bundle.dir(), user.id);
     let at = bundle.dir().to_str().unwrap();
     let explained = user.call(&["explain", "--json", "--bundle", at]);
     let explained: Value = serde_json::from_slice(&explained.stdout).unwrap();
@@ -462,7 +469,7 @@ fn every_step_can_fail_and_leaves_nothing_behind() {
     let before = kept(bundle.dir());
     let inhabitants = || {
         let all = fs::read_dir("/proc").unwrap().flatten();
-        all.filter(|of| of.metadata().is_ok_and(|of| of.uid() == USER)).count()
+        all.filter(|of| of.metadata().is_ok_and(|of| of.uid() == user.id)).count()
     };
     let alive = inhabitants();
 

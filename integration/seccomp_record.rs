@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Bundle, Runtime, Snapshot};
+use crate::support::{Bundle, Runtime, Snapshot, eventually, patience};
 
 /// A runtime under a policy with this table `[seccomp]`.
 fn under(bundle: &Bundle, table: &str) -> Runtime {
@@ -335,11 +335,14 @@ fn refusals_are_told_while_it_runs_and_followed_to_its_end() {
     run.stdin(stdin);
     let ran = runtime.finish(run);
     ran.wait_for("first\n");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    let log = || -> Value {
+        let said = runtime.call(["seccomp", "log", "--json", bundle.id()]).ok();
+        serde_json::from_str(&said).unwrap()
+    };
+    // Who watches notes a call a moment after it has answered it.
+    eventually("both are told", || log()["refusals"][0]["count"] == 2);
 
-    let json: Value =
-        serde_json::from_str(&runtime.call(["seccomp", "log", "--json", bundle.id()]).ok())
-            .unwrap();
+    let json = log();
     let refusals = json["refusals"].as_array().unwrap();
     assert_eq!(refusals.len(), 1, "{json}");
     let refusal = &refusals[0];
@@ -372,7 +375,7 @@ fn the_kernels_log_tells_what_this_container_was_refused() {
         runtime.create(bundle).ok();
         runtime.start(bundle).ok();
     }
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    let deadline = std::time::Instant::now() + patience(std::time::Duration::from_secs(5));
     let log = || runtime.call(["seccomp", "log", bundle.id()]).ok();
     let mut said = log();
     while !said.contains("unshare") && std::time::Instant::now() < deadline {

@@ -62,8 +62,7 @@ fn a_raised_limit_lets_through_what_was_killed_before() {
         .shell(script);
     started(&runtime, &bundle);
     let attempt = |name: &str| {
-        let deadline =
-            std::time::Instant::now() + patience(patience(std::time::Duration::from_secs(10)));
+        let deadline = std::time::Instant::now() + patience(std::time::Duration::from_secs(10));
         fs::write(volume.join(name).with_extension("try"), "").unwrap();
         loop {
             match fs::read_to_string(volume.join(name).with_extension("did")) {

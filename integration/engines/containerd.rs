@@ -69,6 +69,9 @@ impl Containerd {
             let status = call(self.ctr_command(&["plugins", "ls"]).env("X", "")).stdout;
             status.lines().any(|line| line.contains(" cri ") && line.trim_end().ends_with("ok"))
         });
+        // It refuses calls until it has found what an earlier one has left running.
+        let all = Message::new();
+        eventually("its service", || self.ask("ListPodSandbox", &all).is_ok());
     }
 
     /// Kills the daemon, as a crash would.

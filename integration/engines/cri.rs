@@ -43,7 +43,7 @@ pub(crate) trait Service {
     /// A command in a container, waited for: as probes are made. Output, errors, exit status.
     #[track_caller]
     fn exec(&self, id: &str, command: &[&str]) -> (String, String, u64) {
-        let message = Message::new().text(1, id).texts(2, command).number(3, 20);
+        let message = Message::new().text(1, id).texts(2, command).number(3, 60);
         let said = self.must("ExecSync", &message);
         (said.text(1), said.text(2), said.number(3))
     }

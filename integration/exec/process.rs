@@ -5,8 +5,8 @@ use std::os::unix::net::UnixListener;
 
 use serde_json::json;
 
-use super::{eventually, exec, sleeper, started, stay, words};
-use crate::support::{Bundle, Runtime, is_linux};
+use super::{exec, sleeper, started, stay, words};
+use crate::support::{Bundle, Runtime, eventually, is_linux};
 
 #[test]
 fn it_gives_the_status_of_the_program_and_128_and_the_signal_that_ended_it() {
@@ -133,10 +133,11 @@ fn a_detached_program_is_left_alone_and_its_process_id_is_written() {
     let path = bundle.dir().join("pidfd.sock");
     let listener = UnixListener::bind(&path).unwrap();
 
-    let pid = stay(&runtime, &bundle, &["--pidfd-socket", path.to_str().unwrap()], &["sleep", "7"]);
+    let pid =
+        stay(&runtime, &bundle, &["--pidfd-socket", path.to_str().unwrap()], &["sleep", "700"]);
 
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap();
-    assert_eq!(line, b"sleep\x007\0");
+    assert_eq!(line, b"sleep\x00700\0");
     let (stream, _) = listener.accept().unwrap();
     let mut byte = [0; 16];
     let pidfd = casemate::sys::socket::receive_fd(std::os::fd::AsFd::as_fd(&stream), &mut byte);

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::json;
 
 use super::{exec, init, sleeper, started, stay};
-use crate::support::{Bundle, PRIVILEGES, Runtime, unique_tag};
+use crate::support::{Bundle, PRIVILEGES, Runtime, groups_of, unique_tag};
 
 /// Everything about a process that holds it back.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,12 +18,11 @@ pub(super) struct Box {
 /// Lines of the status that a program may change for itself, beside its privileges.
 const SIGNALS: [&str; 2] = ["SigBlk", "SigIgn"];
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 9] = [
     "uid_map",
     "gid_map",
     "setgroups",
     "projid_map",
-    "cgroup",
     "limits",
     "oom_score_adj",
     "personality",
@@ -45,6 +44,7 @@ impl Box {
         for name in FILES {
             lines.push((name.to_owned(), fs::read_to_string(dir.join(name)).unwrap_or_default()));
         }
+        lines.push(("cgroup".to_owned(), groups_of(pid).join("\n")));
         for name in NAMESPACES.map(|kind| format!("ns/{kind}")).iter().chain(&["root".to_owned()]) {
             let link = fs::read_link(dir.join(name)).unwrap();
             lines.push((name.clone(), link.display().to_string()));

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{eventually, exec, sleeper, stay, words};
-use crate::support::{Bundle, Runtime};
+use super::{exec, sleeper, stay, words};
+use crate::support::{Bundle, Runtime, eventually, groups_of};
 
 #[test]
 fn only_a_container_that_lives_is_entered() {
@@ -106,10 +106,6 @@ fn who_waits_for_a_paused_container_can_be_told_to_stop() {
     fs::write(group(&bundle).join("cgroup.freeze"), "0").unwrap();
 }
 
-fn groups(pid: i32) -> String {
-    fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap()
-}
-
 // rows: exec.--cgroup
 #[test]
 fn a_group_below_the_containers_own_can_be_entered_and_none_outside() {
@@ -119,29 +115,33 @@ fn a_group_below_the_containers_own_can_be_entered_and_none_outside() {
     fs::create_dir(&below).unwrap();
     let v1 = PathBuf::from("/sys/fs/cgroup/pids").join(bundle.id());
     let has_v1 = v1.is_dir();
-    let own = groups(super::init(&runtime, &bundle));
+    let own = groups_of(super::init(&runtime, &bundle));
 
     let plain = stay(&runtime, &bundle, &["--cgroup", "/"], &["sleep", "1000"]);
     let unified = stay(&runtime, &bundle, &["--cgroup", "unified:below"], &["sleep", "1000"]);
 
-    assert_eq!(groups(plain), own);
+    assert_eq!(groups_of(plain), own);
     let line = format!("0::/{}/below", bundle.id());
-    assert!(groups(unified).lines().any(|found| found == line), "{}", groups(unified));
+    assert!(groups_of(unified).contains(&line), "{:?}", groups_of(unified));
     if has_v1 {
         let said = exec(&runtime, &bundle, &["--cgroup", "below"], &["true"]).failed(255);
         assert!(said.contains("no such file or directory"), "{said}");
         fs::create_dir(v1.join("below")).unwrap();
         let pids = stay(&runtime, &bundle, &["--cgroup", "pids:below"], &["sleep", "1000"]);
         let line = format!(":pids:/{}/below", bundle.id());
-        assert!(groups(pids).lines().any(|found| found.ends_with(&line)), "{}", groups(pids));
-        assert!(groups(pids).lines().any(|found| found == format!("0::/{}", bundle.id())));
+        assert!(
+            groups_of(pids).iter().any(|found| found.ends_with(&line)),
+            "{:?}",
+            groups_of(pids)
+        );
+        assert!(groups_of(pids).contains(&format!("0::/{}", bundle.id())));
         let asked = ["--cgroup", "pids,unified:below"];
         let two = stay(&runtime, &bundle, &asked, &["sleep", "1000"]);
         let is_below = |names: &str| {
             let line = format!(":{names}:/{}/below", bundle.id());
-            groups(two).lines().any(|found| found.ends_with(&line))
+            groups_of(two).iter().any(|found| found.ends_with(&line))
         };
-        assert!(is_below("pids") && is_below(""), "{}", groups(two));
+        assert!(is_below("pids") && is_below(""), "{:?}", groups_of(two));
     } else {
         println!("the v1 half is skipped, because this host holds no limit in cgroup v1");
     }
@@ -155,7 +155,7 @@ fn a_group_below_the_containers_own_can_be_entered_and_none_outside() {
         }
     }
     let both = stay(&runtime, &bundle, &["--cgroup", "below"], &["sleep", "1000"]);
-    assert!(groups(both).lines().any(|found| found == line), "{}", groups(both));
+    assert!(groups_of(both).contains(&line), "{:?}", groups_of(both));
     for (asked, words) in [
         ("nonesuch", "no such file or directory"),
         ("whaaat:/", "unknown controller"),
@@ -182,5 +182,5 @@ fn where_the_own_group_holds_no_processes_inits_is_entered() {
 
     let entered = stay(&runtime, &bundle, &[], &["sleep", "1000"]);
 
-    assert_eq!(groups(entered), groups(pid));
+    assert_eq!(groups_of(entered), groups_of(pid));
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{exec, sleeper, words};
-use crate::support::Runtime;
+use crate::support::{Runtime, patience};
 
 const SHOW: &str = "tty; stty size; stat -c %u $(tty); [ -t 0 ] && [ -t 2 ] && : > /dev/tty && echo \
                     yes; ls -l /dev/console 2>&1 | grep -c console";
@@ -39,7 +39,7 @@ fn the_engine_gets_the_master_and_the_program_its_terminal() {
 
     exec(&runtime, &bundle, &options, &[]).ok();
     let (stream, _) = listener.accept().unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.set_read_timeout(Some(patience(Duration::from_secs(5)))).unwrap();
     let mut byte = [0; 64];
     let master = casemate::sys::socket::receive_fd(stream.as_fd(), &mut byte).unwrap();
 

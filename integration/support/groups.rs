@@ -1,9 +1,10 @@
 //! The control groups of a container, wherever this host has the controller.
 
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Bundle, Runtime};
+use super::{Bundle, Runtime, TAG};
 
 /// A file of the group that a process is in: `v2` of the v2 hierarchy, or else `v1` of the
 /// hierarchy that has the controller. `None`, with a note, where neither has it.
@@ -27,6 +28,13 @@ pub(crate) fn group_file(pid: i64, controller: &str, v1: &str, v2: &str) -> Opti
     }
     println!("skipped, because the container has no controller `{controller}` to look at");
     None
+}
+
+/// The lines of proc_pid_cgroup(5), without the hierarchies that tests mount for a while.
+pub(crate) fn groups_of(pid: impl Display) -> Vec<String> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let lasting = groups.lines().filter(|line| !line.contains(&format!(":name={TAG}")));
+    lasting.map(str::to_owned).collect()
 }
 
 /// The directory of a process's group in the v2 hierarchy.

@@ -9,7 +9,7 @@ mod runtime;
 mod snapshot;
 
 pub(crate) use bundle::Bundle;
-pub(crate) use groups::{group_file, group_value, has_controller, v2_group};
+pub(crate) use groups::{group_file, group_value, groups_of, has_controller, v2_group};
 pub(crate) use kernel::{
     has_layers_of_data, has_layers_one_by_one, has_translated_tmpfs, is_linux,
 };
@@ -18,14 +18,17 @@ pub(crate) use runtime::{Ran, Runtime};
 pub(crate) use snapshot::Snapshot;
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How all such words begin.
+const TAG: &str = "cmt-";
 
 /// A word that is in no other test's paths, ids or control groups, nor in an earlier run's.
 pub(crate) fn unique_tag() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    format!("cmt-{}-{}-{count}", std::process::id(), now.subsec_micros())
+    format!("{TAG}{}-{}-{count}", std::process::id(), now.subsec_micros())
 }
 
 /// The lines of proc_pid_status(5) that tell of a process's privileges.
@@ -44,13 +47,26 @@ pub(crate) const PRIVILEGES: [&str; 12] = [
     "Umask",
 ];
 
-/// How long something may take on this machine.
+/// How long something may take on this machine that takes so long on one at rest.
 ///
-/// One that emulates its processor (hack/vm.sh) says in `CASEMATE_TEST_SLOW` how many times slower
-/// it is.
+/// Others work on it, too, and who waits for what comes loses nothing by a late end: it is four
+/// times as long. One that emulates its processor (hack/vm.sh) says in `CASEMATE_TEST_SLOW` how
+/// many times slower it is.
 pub(crate) fn patience(limit: Duration) -> Duration {
+    const BUSY: u32 = 4;
     let slow = std::env::var("CASEMATE_TEST_SLOW").ok();
-    slow.map_or(limit, |times| limit * times.parse().expect("CASEMATE_TEST_SLOW is a number"))
+    let slow = slow.map_or(1, |times| times.parse().expect("CASEMATE_TEST_SLOW is a number"));
+    limit * BUSY * slow
+}
+
+/// Waits until something is so, on a machine at rest for up to ten seconds.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience(Duration::from_secs(10));
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Where this host has cgroup v2.

@@ -11,6 +11,16 @@ fn run(containerd: &Containerd, options: &[&str], id: &str, command: &[&str]) ->
     containerd.ctr(&[&start, options, &[IMAGE, id], command].concat())
 }
 
+/// The same, of a container that says something. The shim writes that to a file, for through the
+/// pipes of `ctr` itself some of it is lost now and then, whatever the runtime.
+fn run_and_hear(containerd: &Containerd, options: &[&str], id: &str, line: &str) -> Called {
+    let output = containerd.place().dir().join(format!("{id}.output"));
+    let log = ["--log-uri", &format!("file://{}", output.display())];
+    let mut ran = run(containerd, &[&log, options].concat(), id, &["sh", "-c", line]);
+    ran.stdout = std::fs::read_to_string(output).unwrap_or_default();
+    ran
+}
+
 #[test]
 #[ignore = "drives a real engine"]
 fn ctr_runs_a_container_by_itself() {
@@ -19,7 +29,7 @@ fn ctr_runs_a_container_by_itself() {
     containerd.ctr(&["images", "import", archive.to_str().unwrap()]).ok();
 
     let line = "id -u; cat /proc/self/uid_map; exit 7";
-    let ran = run(&containerd, &["--rm"], "one", &["sh", "-c", line]);
+    let ran = run_and_hear(&containerd, &["--rm"], "one", line);
     assert_eq!(ran.status, Some(7), "{ran:?}");
     assert!(ran.stdout.starts_with("0\n") && !ran.stdout.contains("4294967295"), "{ran:?}");
     let said = run(&containerd, &["--rm", "--privileged"], "two", &["true"]).failed();
@@ -51,7 +61,7 @@ fn a_container_of_containerds_is_recorded_by_annotation() {
     let profile = containerd.place().dir().join("policy/web.json");
 
     let annotation = ["--rm", "--annotation", "org.casemate.seccomp.record=web"];
-    let ran = run(&containerd, &annotation, "recorded", &["sh", "-c", "mkdir /tmp/x; echo done"]);
+    let ran = run_and_hear(&containerd, &annotation, "recorded", "mkdir /tmp/x; echo done");
 
     assert_eq!(ran.ok(), "done");
     eventually("its profile", || profile.exists());

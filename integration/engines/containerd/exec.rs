@@ -34,7 +34,11 @@ fn exec_is_streamed_as_kubectl_does_it() {
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("got input\n", "err\n"));
     assert!(ended.status.contains("\"4\""), "{ended:?}");
 
-    let command = ["sh", "-c", "sleep 0.3; stty size; tty; read line; echo got $line"];
+    let command = [
+        "sh",
+        "-c",
+        "until stty size | grep 33; do sleep 0.1; done; tty; read line; echo got $line",
+    ];
     let ended = containerd.exec_stream(&id, &command, Terminal::Yes, "typed\n");
     assert!(ended.stdout.contains("33 111"), "{ended:?}");
     assert!(ended.stdout.contains("/dev/") && ended.stdout.contains("got typed"), "{ended:?}");

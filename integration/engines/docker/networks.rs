@@ -41,8 +41,8 @@ fn a_network_of_the_users_knows_names() {
     });
     docker.begin("late", &[], "sleep 600");
     docker.call(&["network", "connect", "shop", "late"]).ok();
-    let said = docker.call(&["exec", "late", "wget", "-qO-", "http://web/"]).ok();
-    assert_eq!(said, "page");
+    let get = ["exec", "late", "wget", "-qO-", "http://web/"];
+    eventually("the page", || docker.call(&get).stdout == "page\n");
     docker.call(&["network", "disconnect", "shop", "late"]).ok();
 }
 

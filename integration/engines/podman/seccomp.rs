@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use super::Podman;
+use crate::engines::support::eventually;
 
 /// A policy that has a place for profiles, and notes refusals: the option that names it to
 /// casemate, and the place.
@@ -23,11 +23,7 @@ fn policy(podman: &Podman) -> (String, PathBuf) {
 
 /// Waits for a file that is written when a container has ended.
 fn wait_for(file: &std::path::Path) -> String {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !file.exists() {
-        assert!(Instant::now() < deadline, "no {}", file.display());
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    eventually("the profile", || file.exists());
     fs::read_to_string(file).unwrap()
 }
 
@@ -72,18 +68,13 @@ fn refusals_of_a_container_in_the_background_are_told() {
         .call(&[&["--runtime-flag", &policy, "run", "-d", "--name", "web"][..], &image].concat());
     let id = started.ok();
 
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
+    let log = || {
         let mut casemate = podman.place().command("casemate");
         let said = casemate.args(["seccomp", "log", &id]).output().unwrap();
-        let said = String::from_utf8(said.stdout).unwrap();
-        if said.contains("mount.chroot") {
-            assert!(said.contains("namespace.unshare"), "{said}");
-            break;
-        }
-        assert!(Instant::now() < deadline, "{said}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+        String::from_utf8(said.stdout).unwrap()
+    };
+    eventually("the second refusal", || log().contains("mount.chroot"));
+    assert!(log().contains("namespace.unshare"), "{}", log());
     let top = podman.call(&["exec", "web", "sh", "-c", "unshare -U true; echo entered"]);
     assert!(top.stdout.contains("entered"), "{top:?}");
     podman.call(&["rm", "-f", "-t", "0", "web"]).ok();
