@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Bundle, Runtime, has_controller};
+use crate::support::{Bundle, Runtime, eventually, has_controller, patience};
 
 const MIB: u64 = 1 << 20;
 
@@ -101,8 +101,9 @@ fn with_systemd_who_takes_more_memory_than_the_limit_is_killed() {
     }
 }
 
-/// The most processes that a fork bomb was seen to have; looks no longer once it has `enough`.
-fn most_processes(driver: &Driver, limit: usize, enough: usize) -> usize {
+/// The most processes that a fork bomb was seen to have, which goes on for this long and until it
+/// has `enough`, or has had plenty of time.
+fn most_processes(driver: &Driver, limit: usize, least: Duration, enough: usize) -> usize {
     let bundle = driver
         .bundle()
         .set("/linux/resources/pids", json!({"limit": limit}))
@@ -110,8 +111,9 @@ fn most_processes(driver: &Driver, limit: usize, enough: usize) -> usize {
         .shell("b() { b & sleep 60 & b; }; (b); (b); exec sleep 600");
     driver.start(&bundle);
     let mut most = 0;
-    let deadline = Instant::now() + Duration::from_secs(3);
-    while Instant::now() < deadline && most < enough {
+    let begun = Instant::now();
+    let is_over = |most| begun.elapsed() > least && most >= enough;
+    while !is_over(most) && begun.elapsed() < patience(Duration::from_secs(10)) {
         most = most.max(driver.processes(&bundle));
     }
     driver.runtime.call(["delete", "--force", bundle.id()]).ok();
@@ -120,11 +122,11 @@ fn most_processes(driver: &Driver, limit: usize, enough: usize) -> usize {
 
 /// A fork bomb stops at its limit, and would have gone on.
 fn pids(driver: &Driver) {
-    let held = most_processes(driver, 20, usize::MAX);
+    let held = most_processes(driver, 20, Duration::from_secs(3), 6);
     assert!((6..=20).contains(&held), "{held} processes");
 
     // With more room it takes more, so that it was the limit that held it.
-    let freer = most_processes(driver, 80, 21);
+    let freer = most_processes(driver, 80, Duration::ZERO, 21);
     assert!((21..=80).contains(&freer), "{freer} processes");
 }
 
@@ -155,13 +157,17 @@ fn cpu(driver: &Driver) {
     let before = driver.cpu_time(&bundle);
     let begun = Instant::now();
     std::thread::sleep(Duration::from_secs(3));
+    let throttled = || {
+        let throttling = driver.stats(&bundle)["cpu"]["throttling"].clone();
+        throttling["throttledPeriods"].as_u64().unwrap()
+    };
+    // Where others are busy, too, it does not have its part of every period.
+    eventually("it was not held", || throttled() > 5);
     let used = driver.cpu_time(&bundle) - before;
     let share = used.as_secs_f64() / begun.elapsed().as_secs_f64();
 
     assert!(share < 0.27, "a fifth of a processor was to be had, and {share:.2} was used");
     assert!(share > 0.02, "{share:.2}: was it busy?");
-    let throttling = &driver.stats(&bundle)["cpu"]["throttling"];
-    assert!(throttling["throttledPeriods"].as_u64().unwrap() > 5, "{throttling}");
 }
 
 // rows: linux.resources.cpu
@@ -218,7 +224,15 @@ fn io(driver: &Driver) {
     if free.status == Some(9) {
         return println!("skipped, because the file system takes no direct writing");
     }
-    let free = seconds(&free.stderr);
+    let mut free = seconds(&free.stderr);
+    // The disk is busy with others now and then.
+    for _ in 0..10 {
+        if free.iter().all(|took| *took < 1.5) {
+            break;
+        }
+        let again = seconds(&driver.runtime.run(&bundle).stderr);
+        free = free.iter().zip(again).map(|(took, again)| took.min(again)).collect();
+    }
 
     let rate = json!([{"major": major, "minor": minor, "rate": MIB}]);
     for (at, name) in ["throttleWriteBpsDevice", "throttleReadBpsDevice"].into_iter().enumerate() {

@@ -38,7 +38,7 @@ impl Drop for Mount {
 }
 
 fn with_users(bundle: Bundle) -> Bundle {
-    let map = json!([{"containerID": 0, "hostID": 1_000_000, "size": 65536}]);
+    let map = json!([{"containerID": 0, "hostID": 300_000, "size": 65536}]);
     bundle
         .set("/linux/namespaces/-", json!({"type": "user"}))
         .set("/linux/uidMappings", map.clone())

@@ -243,7 +243,7 @@ fn without_the_oom_killer_a_process_waits_for_memory() {
 
 /// A bundle with users of its own and a writable view of its control group.
 fn dividing() -> Bundle {
-    let map = json!([{"containerID": 0, "hostID": 1_000_000, "size": 65536}]);
+    let map = json!([{"containerID": 0, "hostID": 300_000, "size": 65536}]);
     let bundle = Bundle::new()
         .unset("/linux/resources/pids")
         .set("/linux/namespaces/-", json!({"type": "user"}))

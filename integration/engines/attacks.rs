@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::podman::Podman;
+use super::support::{HEARD, call_heard};
 
 /// Tries every way to a set-id program and to one with capabilities in /data, and says of each
 /// whether the call was let through.
@@ -80,9 +81,11 @@ fn attack(podman: &Podman, name: &str, flags: &[&str]) -> (String, Vec<String>) 
     fs::create_dir(&dir).unwrap();
     let data = format!("{}:/data", dir.display());
     let program = format!("{}:/attack:ro", podman.place().dir().join("attack").display());
-    let run = ["run", "--rm", "--cap-add", "ALL", "--network", "none", "-v", &data, "-v", &program];
-    let image = ["localhost/busybox:1", "/attack"];
-    let said = podman.call(&[flags, &run, &image].concat()).ok();
+    let run = ["run", "--rm", "-i", "--cap-add", "ALL", "--network", "none"];
+    let volumes = ["-v", &data, "-v", &program];
+    let image = ["localhost/busybox:1", "sh", "-c", &format!("{HEARD}exec /attack")];
+    let mut command = podman.command(&[flags, &run, &volumes, &image].concat());
+    let said = call_heard(&mut command).ok();
     (said, powerful(&dir))
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use super::podman::Podman;
-use super::support::{Called, call, has};
+use super::support::{Called, HEARD, call, call_heard, eventually, has};
 
 const REFUSAL: &str = "refused by rule `rootfs.read-only`: /root/readonly is false for a step of \
                        a build, which writes the root and keeps what it wrote";
@@ -34,8 +34,11 @@ fn podman_builds_without_steps_and_says_what_to_do_with_one() {
     let dir =
         context(&podman, "COPY Dockerfile /etc/copied\nENV A=b\nCMD [\"cat\", \"/etc/copied\"]");
     podman.call(&["build", "-q", "-t", "localhost/built:1", &dir]).ok();
-    let said = podman.call(&["run", "--rm", "localhost/built:1"]).ok();
-    assert!(said.starts_with("FROM localhost/busybox:1"), "{said}");
+    // What it says may be lost: see `call_heard`.
+    eventually("the file", || {
+        let said = podman.call(&["run", "--rm", "localhost/built:1"]).ok();
+        said.starts_with("FROM localhost/busybox:1")
+    });
 
     let dir = context(&podman, "RUN echo x > /etc/x");
     let said = podman.call(&["build", "-t", "localhost/step:1", &dir]).failed();
@@ -59,6 +62,7 @@ fn buildah_says_what_to_do_and_that_works() {
     assert!(said.contains(REFUSAL) && said.contains(HINT), "{said}");
 
     build("/usr/sbin/runc").ok();
-    let run = ["run", "--rm", "localhost/step:1", "cat", "/etc/x"];
-    assert_eq!(podman.call(&run).ok(), "kept");
+    let line = format!("{HEARD}cat /etc/x");
+    let run = ["run", "--rm", "-i", "localhost/step:1", "sh", "-c", &line];
+    assert_eq!(call_heard(&mut podman.command(&run)).ok(), "kept");
 }

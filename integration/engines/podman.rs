@@ -9,7 +9,7 @@ mod storage;
 
 use std::process::{Command, Stdio};
 
-use super::support::{Called, Groups, Place, busybox_archive, call, has};
+use super::support::{Called, Groups, HEARD, Place, busybox_archive, call, call_heard, has};
 
 /// What this machine bears, beside the drop-in: hard limits cannot be raised here.
 const MACHINE: &str = "[containers]\n\
@@ -76,8 +76,8 @@ impl Podman {
 
     /// `podman run --rm` with these options, of a line of shell.
     pub(super) fn run(&self, options: &[&str], line: &str) -> Called {
-        let image = ["localhost/busybox:1", "sh", "-c", line];
-        self.call(&[&["run", "--rm"], options, &image].concat())
+        let image = ["localhost/busybox:1", "sh", "-c", &format!("{HEARD}{line}")];
+        call_heard(&mut self.command(&[&["run", "--rm", "-i"], options, &image].concat()))
     }
 
     /// `podman run -d` under a name.

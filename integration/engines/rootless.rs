@@ -8,7 +8,9 @@ mod refusals;
 use std::fs;
 use std::process::Command;
 
-use super::support::{Called, Groups, Place, assert_held, busybox_archive, call, has};
+use super::support::{
+    Called, Groups, HEARD, Place, assert_held, busybox_archive, call, call_heard, has,
+};
 
 /// A user of the place's own, with ids for one container beside its own.
 const SETUP: &str = "\
@@ -70,15 +72,22 @@ impl Rootless {
         command
     }
 
-    fn call(&self, args: &[&str]) -> Called {
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = self.user("podman");
-        call(command.args(["--storage-driver", "vfs", "--runtime", "casemate"]).args(args))
+        command.args(["--storage-driver", "vfs", "--runtime", "casemate"]).args(args);
+        command
+    }
+
+    fn call(&self, args: &[&str]) -> Called {
+        call(&mut self.command(args))
     }
 
     /// `podman run --rm` without a network, of a line of shell.
     fn run(&self, options: &[&str], line: &str) -> Called {
-        let run = ["run", "--rm", "--network", "none"];
-        self.call(&[&run, options, &["localhost/busybox:1", "sh", "-c", line]].concat())
+        let run = ["run", "--rm", "-i", "--network", "none"];
+        let line = format!("{HEARD}{line}");
+        let image = ["localhost/busybox:1", "sh", "-c", &line];
+        call_heard(&mut self.command(&[&run, options, &image].concat()))
     }
 
     /// A container that lives until it is removed.

@@ -1,7 +1,7 @@
 //! Places for engines, and an image to start.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -174,8 +174,8 @@ impl Drop for Place {
     }
 }
 
-/// How long a call may take.
-const LIMIT: Duration = Duration::from_secs(120);
+/// How long a call may take. An image of fifty layers was seen to take two minutes.
+const LIMIT: Duration = Duration::from_secs(400);
 
 /// Makes a call, and waits for its end. What it leaves running may hold its output open.
 pub(crate) fn call(command: &mut Command) -> Called {
@@ -197,6 +197,20 @@ pub(crate) fn call(command: &mut Command) -> Called {
     };
     let text = |path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
     Called { status, stdout: text(out), stderr: text(err) }
+}
+
+/// What a line of shell begins with that Podman is to hear from its first word on.
+pub(crate) const HEARD: &str = "read attached; ";
+
+/// The same as [`call`] of `podman run -i` with a line of shell that begins with [`HEARD`].
+///
+/// What it reads came over Podman's own connection, so conmon has accepted that. Without this, what
+/// a short container says is lost now and then on a busy machine, whatever the runtime.
+pub(crate) fn call_heard(command: &mut Command) -> Called {
+    let (input, mut to) = std::io::pipe().unwrap();
+    to.write_all(b"\n").unwrap();
+    drop(to);
+    call(command.stdin(input))
 }
 
 /// Asks again and again, for up to a minute, until the answer is yes: engines are slow where other

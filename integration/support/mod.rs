@@ -20,8 +20,8 @@ pub(crate) use snapshot::Snapshot;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// How all such words begin.
-const TAG: &str = "cmt-";
+/// How the words begin that [`unique_tag`] makes.
+pub(crate) const TAG: &str = "cmt-";
 
 /// A word that is in no other test's paths, ids or control groups, nor in an earlier run's.
 pub(crate) fn unique_tag() -> String {

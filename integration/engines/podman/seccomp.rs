@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::Podman;
-use crate::engines::support::eventually;
+use crate::engines::support::{HEARD, call_heard, eventually};
 
 /// A policy that has a place for profiles, and notes refusals: the option that names it to
 /// casemate, and the place.
@@ -37,7 +37,9 @@ fn a_profile_is_recorded_by_annotation_and_is_enough() {
     let work = "mkdir /tmp/x; ln -s x /tmp/y; ls /tmp; echo done";
     let image = ["localhost/busybox:1", "sh", "-c"];
     let run = |options: &[&str], line: &str| {
-        podman.call(&[&flag[..], &["run", "--rm"], options, &image, &[line]].concat())
+        let line = format!("{HEARD}{line}");
+        let run = [&flag[..], &["run", "--rm", "-i"], options, &image, &[&line]].concat();
+        call_heard(&mut podman.command(&run))
     };
 
     let said = run(&annotation, work).ok();

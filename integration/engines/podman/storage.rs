@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use super::Podman;
-use crate::engines::support::{Called, call};
+use crate::engines::support::{Called, HEARD, call_heard};
 
-const LOOK: &str = "stat -c %u /etc/passwd /bin; id -u; touch /x 2>&1; echo > /tmp/x && echo end";
+const LOOK: &str =
+    "read attached; stat -c %u /etc/passwd /bin; id -u; touch /x 2>&1; echo > /tmp/x && echo end";
 
 /// Podman with another store in the same place, and an image in it.
 fn with_store(podman: &Podman, name: &str, options: &[&str], args: &[&str]) -> Called {
@@ -16,7 +17,7 @@ fn with_store(podman: &Podman, name: &str, options: &[&str], args: &[&str]) -> C
     command.arg("--root").arg(store.join("root")).arg("--runroot").arg(store.join("run"));
     command.arg("--tmpdir").arg(dir.join("tmp")).args(options);
     command.args(["--events-backend", "file", "--runtime", "casemate"]).args(args);
-    call(&mut command)
+    call_heard(&mut command)
 }
 
 fn check(name: &str, options: &[&str]) {
@@ -25,7 +26,7 @@ fn check(name: &str, options: &[&str]) {
     let archive = archive.to_str().unwrap();
     with_store(&podman, name, options, &["import", archive, "localhost/other:1"]).ok();
 
-    let run = ["run", "--rm", "--network", "none", "localhost/other:1", "sh", "-c", LOOK];
+    let run = ["run", "--rm", "-i", "--network", "none", "localhost/other:1", "sh", "-c", LOOK];
     let said = with_store(&podman, name, options, &run).ok();
 
     assert!(said.starts_with("0\n0\n0\n") && said.contains("Read-only"), "{name}: {said}");
@@ -65,8 +66,7 @@ fn an_image_of_fifty_layers_by_links_is_put_together() {
     let dir = dir.to_str().unwrap();
     podman.call(&["build", "-q", "--layers", "-t", "localhost/fifty:1", dir]).ok();
 
-    let line = "ls /etc | grep -c '^f[0-9]'; cat /etc/f0 /etc/f49";
-    let said = podman.call(&["run", "--rm", "localhost/fifty:1", "sh", "-c", line]).ok();
-
-    assert_eq!(said, "50\n049");
+    let line = format!("{HEARD}ls /etc | grep -c '^f[0-9]'; cat /etc/f0 /etc/f49");
+    let run = ["run", "--rm", "-i", "localhost/fifty:1", "sh", "-c", &line];
+    assert_eq!(call_heard(&mut podman.command(&run)).ok(), "50\n049");
 }

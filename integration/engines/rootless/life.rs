@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 
 use super::{FIRST, Rootless, SHIFTED, USER, assert_boxed, status};
-use crate::engines::support::{call, eventually};
+use crate::engines::support::{HEARD, call, call_heard, eventually};
 
 #[test]
 #[ignore = "drives a real engine"]
@@ -136,12 +136,13 @@ fn it_lives_as_with_any_runtime() {
     podman.call(&["wait", "web"]).ok();
     podman.remove("web");
     let terminal = "podman run -t --rm --network none localhost/busybox:1 tty";
-    let mut script = podman.user("script");
     let terminal = terminal.replacen("podman", "podman --storage-driver vfs --runtime casemate", 1);
-    let tty = call(script.args(["-qec", &terminal, "/dev/null"])).ok();
     // What `create` says arrives there, too, before that or after it, when conmon reads it only
-    // after Podman attached.
-    assert!(tty.lines().any(|line| line == "/dev/pts/0"), "{tty}");
+    // after Podman attached; and what it says itself may be lost: see `call_heard`.
+    eventually("its terminal", || {
+        let tty = call(podman.user("script").args(["-qec", &terminal, "/dev/null"])).ok();
+        tty.lines().any(|line| line == "/dev/pts/0")
+    });
     let volume = podman.place.dir().join("home/data");
     fs::create_dir(&volume).unwrap();
     chown(&volume, Some(USER), Some(USER)).unwrap();
@@ -174,8 +175,9 @@ fn containers_share_namespaces_and_a_network_of_the_users_own_is_there() {
     assert!(!seen.contains("777"), "{seen}");
     podman.remove("first");
     // slirp4netns, as Podman has it by default.
-    let image = ["localhost/busybox:1", "sh", "-c", "ls /sys/class/net; cat /proc/net/route"];
-    let devices = podman.call(&[&["run", "--rm"][..], &image].concat()).ok();
+    let line = format!("{HEARD}ls /sys/class/net; cat /proc/net/route");
+    let run = ["run", "--rm", "-i", "localhost/busybox:1", "sh", "-c", &line];
+    let devices = call_heard(&mut podman.command(&run)).ok();
     assert!(devices.starts_with("lo\ntap0\n"), "{devices}");
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{Rootless, assert_boxed};
-use crate::engines::support::{call, eventually};
+use crate::engines::support::{HEARD, call_heard, eventually};
 
 #[test]
 #[ignore = "drives a real engine"]
@@ -46,13 +46,13 @@ fn overlays_of_a_user_are_used_as_they_are() {
         let engine = |args: &[&str]| {
             let mut command = podman.user("podman");
             command.arg("--root").arg(&root).arg("--runroot").arg(&run).args(&driver);
-            call(command.args(["--runtime", "casemate"]).args(args))
+            call_heard(command.args(["--runtime", "casemate"]).args(args))
         };
         engine(&["import", archive.to_str().unwrap(), "localhost/busybox:1"]).ok();
-        let line = "touch /x || grep ' / ' /proc/mounts";
-        let image = ["--network", "none", "localhost/busybox:1", "sh", "-c", line];
+        let line = format!("{HEARD}touch /x || grep ' / ' /proc/mounts");
+        let image = ["--network", "none", "localhost/busybox:1", "sh", "-c", &line];
         for ids in [&[][..], super::SHIFTED] {
-            let said = engine(&[&["run", "--rm"][..], ids, &image].concat()).ok();
+            let said = engine(&[&["run", "--rm", "-i"][..], ids, &image].concat()).ok();
             let kind = if name == "fuse" { "fuse" } else { "overlay" };
             assert!(said.contains(kind) && said.contains(" ro,nosuid"), "{name} {ids:?}: {said}");
         }
