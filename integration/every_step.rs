@@ -83,6 +83,33 @@ fn every_step_of_a_bundle_as_written_can_fail_too() {
     fail_each(&Runtime::audit(), &full_as_written(), 60);
 }
 
+/// Nobody can undo anything: what is left must be found by whoever deletes the container.
+#[test]
+fn a_create_that_is_killed_after_a_step_leaves_only_what_delete_removes() {
+    // With a root that is mounted for all to see: it outlives everybody.
+    let shown = Bundle::new().set("/linux/namespaces/4", json!({"type": "time"}));
+    for (runtime, bundle) in [(Runtime::new(), full_with_hooks()), (Runtime::audit(), shown)] {
+        let explained = explained(&runtime, &bundle);
+        let steps = explained["plan"]["steps"].as_array().unwrap();
+        let is_ours = |step: &Value| step["track"] == "prepare" || step["track"] == "supervisor";
+        let ours: Vec<_> = (1..).zip(steps).filter(|(_, step)| is_ours(step)).collect();
+        assert!(ours.len() > 20, "the plan has only {} such steps", ours.len());
+        let before = Snapshot::take(&runtime, &[bundle.id()]);
+        // The last one is that which mounts such a root.
+        for (number, step) in ours.into_iter().rev().step_by(7) {
+            let dir = bundle.dir().to_str().unwrap();
+            let mut command = runtime.command(["create", "--bundle", dir, bundle.id()]);
+            command.env("CASEMATE_DIES_AFTER", number.to_string());
+            let died = runtime.finish(command);
+            assert_eq!(died.status, None, "{step}: {}", died.stderr);
+
+            runtime.call(["delete", "--force", bundle.id()]).ok();
+
+            before.assert_unchanged();
+        }
+    }
+}
+
 fn fail_each(runtime: &Runtime, bundle: &Bundle, at_least: usize) {
     let steps = numbers(&explained(runtime, bundle));
     assert!(steps.len() > at_least, "the plan has only {} steps", steps.len());

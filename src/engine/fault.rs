@@ -71,6 +71,16 @@ impl Death {
     }
 }
 
+/// Ends this process with a step, as a kill does that nobody can tell of: `CASEMATE_DIES_AFTER` is
+/// the step's number.
+pub(super) fn die_after(step: StepId) {
+    let number = std::env::var("CASEMATE_DIES_AFTER").ok().and_then(|text| text.parse().ok());
+    if number == Some(step.0) {
+        let _ =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    }
+}
+
 /// Fails if it is this step's turn to.
 pub(super) fn strike(step: StepId) -> Result<()> {
     if STRIKES_AT.load(Ordering::Relaxed) == step.0 { Err(Errno::EUCLEAN) } else { Ok(()) }

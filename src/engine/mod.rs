@@ -35,8 +35,8 @@ use crate::cgroup::{Cgroup, Hierarchies};
 use crate::plan::labels::Label;
 use crate::plan::text::Text;
 use crate::plan::{Action, LaunchPlan, Namespace, Origin, Step, StepId};
-use crate::store::Shown;
 use crate::store::ranges::{Owner, Range, Ranges};
+use crate::store::{Entry, Record, Shown};
 use crate::sys::{self, Errno, process};
 
 /// What a launch needs beyond its plan.
@@ -68,6 +68,9 @@ pub struct Request<'a> {
     pub notify: Option<BorrowedFd<'a>>,
     /// What hooks are told.
     pub state: HookState<'a>,
+    /// Where the container is recorded, and as what so far: for what must be known before it is
+    /// there, should this process be killed.
+    pub recorded: Option<(&'a Entry, &'a Record)>,
     /// Whether the caller's session keyring is kept.
     pub keep_keyring: bool,
 }

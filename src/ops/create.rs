@@ -241,6 +241,7 @@ impl Making<'_> {
             environment: &self.activation.environment,
             notify: notify.as_ref().map(AsFd::as_fd),
             state: hooks::state(&told),
+            recorded: Some((entry, &told)),
             keep_keyring: request.options.keep_keyring,
         };
         let launched = engine::launch(&prepared.plan, &launch).map_err(|error| {

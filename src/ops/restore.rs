@@ -146,6 +146,7 @@ impl Work<'_> {
             environment: &[],
             notify: None,
             state: hooks::state(&told),
+            recorded: Some((entry, &told)),
             keep_keyring: false,
         };
         let restoration = Restoration {

@@ -17,13 +17,17 @@ use crate::sys::{Errno, errno, fd, mount};
 /// The path was followed when it was judged: a link that stands there now is somebody's race.
 const AS_IT_WAS: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_MAGICLINKS);
 
-/// Mounts `tree`, which is nowhere yet, where the bundle has the root.
-pub(in crate::engine) fn show(tree: BorrowedFd<'_>, at: &HostPath) -> Result<Shown, Cause> {
+/// What will be known of `tree`, which is nowhere yet, once it is mounted where the bundle has the
+/// root: its number stays.
+pub(in crate::engine) fn known(tree: BorrowedFd<'_>, at: &HostPath) -> Result<Shown, Cause> {
+    Ok(Shown { at: PathBuf::from(at.as_str()), mount: number(tree)? })
+}
+
+/// Mounts it there.
+pub(in crate::engine) fn show(tree: BorrowedFd<'_>, at: &HostPath) -> Result<(), Cause> {
     let flags = OFlags::PATH | OFlags::DIRECTORY;
     let place = fd::open_resolved(rustix::fs::CWD, at.as_c_str(), flags, AS_IT_WAS)?;
-    let shown = Shown { at: PathBuf::from(at.as_str()), mount: number(tree)? };
-    mount::attach(tree, place.as_fd())?;
-    Ok(shown)
+    Ok(mount::attach(tree, place.as_fd())?)
 }
 
 /// Takes it away again, with all that lies in it, if it is still on top there.

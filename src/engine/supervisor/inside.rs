@@ -9,11 +9,12 @@ use crate::engine::cause::Cause;
 use crate::engine::home::Home;
 use crate::engine::steps::{netdev, shown};
 use crate::engine::terminal::Terminal;
-use crate::engine::{prepare, program, protect};
+use crate::engine::{chain, prepare, program, protect};
 use crate::plan::mount::FsOption;
 use crate::plan::text::{HostPath, RootedPath, Text};
 use crate::plan::{IdMap, Namespace, Slot};
 use crate::store::ranges::Range;
+use crate::store::{Record, Shown};
 use crate::sys::{Errno, errno, fd, mount, ns};
 
 impl Supervisor<'_> {
@@ -45,14 +46,24 @@ impl Supervisor<'_> {
         if self.home.is_none() {
             let number = self.slot_number(Slot(0))?;
             let taken = fd::take_from(self.child()?.process.as_fd(), number)?;
-            self.shown = Some(shown::show(taken.as_fd(), over)?);
-            return Ok(());
+            let shown = shown::known(taken.as_fd(), over)?;
+            self.record_shown(&shown)?;
+            self.shown = Some(shown);
+            return shown::show(taken.as_fd(), over);
         }
         // The path was followed when it was judged: a link that stands there now is a race.
         let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let place = fd::open_resolved(rustix::fs::CWD, over.as_c_str(), flags, resolve)?;
         Ok(mount::attach(self.root()?, place.as_fd())?)
+    }
+
+    /// Records the mount before it is there: it outlives this process, and whoever deletes the
+    /// container must find it.
+    fn record_shown(&self, shown: &Shown) -> Result<(), Cause> {
+        let Some((entry, record)) = self.request.recorded else { return Ok(()) };
+        let record = Record { shown: Some(shown.clone()), ..record.clone() };
+        entry.write_state(&record).map_err(|error| Cause::said(chain(&error)))
     }
 
     pub(super) fn enter_network_and_ipc(&mut self) -> Result<(), Cause> {

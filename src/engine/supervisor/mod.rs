@@ -125,6 +125,8 @@ impl<'plan> Supervisor<'plan> {
             if let Err(cause) = done {
                 return Err(self.fail(id, step, cause));
             }
+            #[cfg(feature = "fault")]
+            super::fault::die_after(id);
         }
         self.finish()
     }
