@@ -12,7 +12,16 @@ struct Mount(tempfile::TempDir);
 
 impl Mount {
     fn new(flags: &str) -> Self {
-        let mount = Self(tagged_dir(&unique_tag()));
+        Self::on(tagged_dir(&unique_tag()), flags)
+    }
+
+    /// The same in a directory of its own in this one.
+    fn below(dir: &std::path::Path, flags: &str) -> Self {
+        Self::on(tempfile::tempdir_in(dir).unwrap(), flags)
+    }
+
+    fn on(dir: tempfile::TempDir, flags: &str) -> Self {
+        let mount = Self(dir);
         mount.call(&["-t", "tmpfs", "-o", "strictatime", "none"]);
         mount.call(&["-o", &format!("remount,bind,{flags}")]);
         mount
@@ -77,6 +86,45 @@ fn it_is_refused_at_every_level() {
     let said = Runtime::new().run(&with_users(mount.bound(&["bind", "rw"]))).failed(1);
 
     assert!(said.contains("cannot clear locked flags of the host's mount (ro)"), "{said}");
+}
+
+/// A directory of the host with another mount below it: what is forbidden there.
+#[test]
+fn nor_is_one_of_a_mount_below_at_any_level() {
+    for (flags, option, lost) in [
+        ("ro", "rrw", "ro"),
+        ("nosuid", "rsuid", "nosuid"),
+        ("nodev", "rdev", "nodev"),
+        ("noexec", "rexec", "noexec"),
+        ("noatime", "rrelatime", "access times"),
+    ] {
+        let above = tagged_dir(&unique_tag());
+        let below = Mount::below(above.path(), flags);
+        let source = above.path().to_str().unwrap();
+        let line = "cat /proc/self/mounts | grep ' /m/' | cut -d' ' -f4";
+        let bundle = || Bundle::new().mount("/m", "bind", source, &["rbind", option]).shell(line);
+
+        // The attack, where nobody is between: root of the host may.
+        let said = Runtime::audit().run(&bundle()).ok();
+        assert!(!said.trim_end().split(',').any(|word| word == flags), "{option}: {said}");
+
+        for runtime in [Runtime::audit(), Runtime::new()] {
+            let said = runtime.run(&with_users(bundle()));
+            if said.status == Some(0) {
+                // What the level forces anyway is not taken back.
+                assert!(said.stdout.contains(flags), "{option}: {said:?}");
+                continue;
+            }
+            let said = said.failed(1);
+            let words = format!("cannot clear locked flags of the host's mount ({lost})");
+            assert!(said.contains(&words), "{option}: {said}");
+        }
+        // Taken along as it is, nothing stands against it.
+        let plain = Bundle::new().mount("/m", "bind", source, &["rbind"]).shell(line);
+        let said = Runtime::audit().run(&with_users(plain)).ok();
+        assert!(said.contains(flags), "{said}");
+        drop(below);
+    }
 }
 
 #[test]

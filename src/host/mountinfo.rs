@@ -2,7 +2,7 @@
 //!
 //! Reference: `proc_pid_mountinfo(5)`.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::fs::{AtFlags, Statx, StatxFlags, statx};
 
@@ -48,6 +48,54 @@ pub fn find(table: &[u8], id: u64) -> Option<Mount> {
         let number: u64 = str::from_utf8(first).ok()?.parse().ok()?;
         if number == id { parse_line(line) } else { None }
     })
+}
+
+/// The flags of every mount below the one that `file` is on, as far as they lie below `file` too: the
+/// words of `proc_pid_mountinfo(5)`, such as `nosuid`.
+///
+/// # Errors
+/// `ENOENT` if the mount is not in the table, and what reading that gives.
+pub fn flags_below(file: BorrowedFd<'_>) -> Result<Vec<Vec<String>>, Errno> {
+    let failed = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(0));
+    let stat = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).map_err(errno)?;
+    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let place = rustix::fs::readlink(link, Vec::new()).map_err(errno)?;
+    let table = std::fs::read("/proc/thread-self/mountinfo").map_err(failed)?;
+    below(&table, stat.stx_mnt_id, place.as_bytes()).ok_or(Errno::ENOENT)
+}
+
+/// The flags of the mounts below `place`, which is on the mount `id`; `None` if that is not there.
+fn below(table: &[u8], id: u64, place: &[u8]) -> Option<Vec<Vec<String>>> {
+    let number = |field: Option<&[u8]>| str::from_utf8(field?).ok()?.parse::<u64>().ok();
+    let parsed = |line: &[u8]| {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let (own, parent) = (number(fields.next())?, number(fields.next())?);
+        let (at, flags) = (unescape(fields.nth(2)?), fields.next()?);
+        let words = flags.split(|byte| *byte == b',');
+        let words = words.map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+        Some((own, parent, at, words))
+    };
+    let lines: Vec<_> =
+        table.split(|byte| *byte == b'\n').filter_map(parsed).collect::<Vec<(_, _, _, Vec<_>)>>();
+    lines.iter().find(|(own, ..)| *own == id)?;
+    let place = place.strip_suffix(b"/").unwrap_or(place);
+    let is_within =
+        |at: &[u8]| at.strip_prefix(place).is_some_and(|rest| rest.first() == Some(&b'/'));
+    // A parent may stand behind its children: what is below is gone through generation by
+    // generation.
+    let (mut known, mut found) = (vec![id], Vec::new());
+    let mut next = 0;
+    while let Some(parent) = known.get(next).copied() {
+        next = next.saturating_add(1);
+        let children = lines.iter().filter(|(own, of, ..)| *of == parent && *own != parent);
+        for (own, _, at, words) in children {
+            if parent != id || is_within(at) {
+                known.push(*own);
+                found.push(words.clone());
+            }
+        }
+    }
+    Some(found)
 }
 
 /// One line: id, parent, device, root, mount point, flags, optional fields, `-`, type, source,

@@ -75,7 +75,7 @@ pub(in crate::engine) fn build(
             let mapping = if attributes.mapped { ids.mapping } else { ids.own };
             let mapping = mapping.map(|mapping| (mapping, deep));
             if attributes.locked {
-                locked::check(place.as_fd(), source, attributes)?;
+                locked::check(place.as_fd(), source, attributes, *recursive)?;
             }
             let tree = mount::copy_tree(place.as_fd(), c"", *recursive)?;
             shape(tree.as_fd(), attributes, mapping)?;

@@ -110,3 +110,23 @@ fn the_table_and_the_call_describe_a_mount_alike() {
     };
     std::thread::spawn(check).join().unwrap();
 }
+
+#[test]
+fn what_lies_below_a_place_is_told_by_its_flags() {
+    let table = b"9 1 0:9 / / rw - ext4 x rw\n\
+        12 11 0:3 / /a/b/c/d noexec - tmpfs x rw\n\
+        10 9 0:1 / /a rw,relatime - tmpfs x rw\n\
+        11 10 0:2 / /a/b/c ro,nosuid - tmpfs x rw\n\
+        13 10 0:4 / /a/bc nodev - tmpfs x rw\n\
+        14 9 0:5 / /other noatime - tmpfs x rw\n";
+    let flags = |id, place: &[u8]| {
+        let found = below(table, id, place)?;
+        Some(found.iter().map(|words| words.join(",")).collect::<Vec<_>>())
+    };
+
+    assert_eq!(flags(10, b"/a/b").unwrap(), ["ro,nosuid", "noexec"]);
+    assert_eq!(flags(10, b"/a").unwrap(), ["ro,nosuid", "nodev", "noexec"]);
+    assert_eq!(flags(9, b"/").unwrap().len(), 5);
+    assert_eq!(flags(12, b"/a/b/c/d").unwrap(), Vec::<String>::new());
+    assert_eq!(flags(99, b"/"), None);
+}
