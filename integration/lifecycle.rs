@@ -1,6 +1,7 @@
 //! The lifecycle of a container, rule by rule: runtime-spec, runtime.md, "Lifecycle".
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::json;
 
@@ -272,4 +273,31 @@ fn signals_to_run_reach_the_program() {
     .unwrap();
 
     assert_eq!(child.wait().unwrap().code(), Some(7));
+}
+
+#[test]
+fn a_caller_that_ignores_the_end_of_children_loses_none() {
+    let hook = json!([{"path": "/bin/true"}]);
+    let bundle = ["prestart", "createContainer", "poststop"]
+        .iter()
+        .fold(Bundle::new().shell("exit 7"), |bundle, stage| {
+            bundle.set(&format!("/hooks/{stage}"), hook.clone())
+        });
+    let runtime = Runtime::new();
+    let dir = bundle.dir().to_str().unwrap();
+    let own = runtime.command(["run", "--bundle", dir, bundle.id()]);
+    let ignoring = || {
+        let mut command = Command::new("env");
+        command.arg("--ignore-signal=CHLD");
+        command
+    };
+    let mut look = ignoring();
+    look.args(["grep", "SigIgn", "/proc/self/status"]);
+    assert!(runtime.finish(look).ok().ends_with("10000\n"), "`env` does not ignore it");
+    let mut command = ignoring();
+    command.arg(own.get_program()).args(own.get_args());
+
+    let ran = runtime.finish(command);
+
+    assert_eq!((ran.status, ran.stderr.as_str()), (Some(7), ""), "{ran:?}");
 }

@@ -49,7 +49,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use log::Log;
 
 use crate::ops::{Context, OpsError};
-use crate::sys::{self, fd};
+use crate::sys::{self, fd, process};
 
 /// What a subcommand comes to: an exit status, or an error that nobody has reported yet.
 type Outcome = Result<ExitCode, OpsError>;
@@ -69,7 +69,7 @@ const USAGE: u8 = 2;
 pub fn main() -> ExitCode {
     // First of all: nothing that the caller left open reaches another program.
     let _ = fd::inherited_count();
-    let guarded = fd::cloexec_from(3);
+    let guarded = fd::cloexec_from(3).and_then(|()| process::keep_ended_children());
     let words: Vec<OsString> = std::env::args_os().collect();
     match quick::parse(&words) {
         Ok(cli) => perform(&cli, guarded),
@@ -138,7 +138,7 @@ fn dispatch(command: &Command, context: &Context, guarded: sys::Result<()>) -> O
     }
 }
 
-/// What starts a program must not do so with the caller's descriptors open.
+/// What starts a program must not do so with the caller's descriptors open, nor lose sight of it.
 fn guard(guarded: sys::Result<()>) -> Result<(), OpsError> {
     guarded.map_err(|error| {
         OpsError::failed("mark the caller's descriptors close-on-exec", format!("{error:?}"))

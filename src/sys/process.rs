@@ -231,6 +231,21 @@ pub fn current_directory(buffer: &mut [u8]) -> Result<Option<u8>> {
     Ok(buffer.first().copied())
 }
 
+/// Has the kernel keep ended children until they are waited for. A caller that ignores `SIGCHLD`
+/// hands that on across execve: then they vanish, with how they ended, and what is known by a
+/// child's number could be another process by then.
+///
+/// # Errors
+/// None is documented for these values.
+///
+/// Reference: sigaction(2), "`SIG_IGN` for `SIGCHLD`".
+pub fn keep_ended_children() -> Result<()> {
+    let action = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: the default action runs no code of this process.
+    unsafe { nix::sys::signal::sigaction(Signal::SIGCHLD, &action) }?;
+    Ok(())
+}
+
 /// Has `SIGTERM` end this process, also the first one of a pid namespace, which would not notice.
 /// Allocates nothing.
 ///
