@@ -42,6 +42,27 @@ fn recorded(bundle: &Bundle, event: &str) -> Option<Value> {
     events.find(|found| found["event"] == event)
 }
 
+#[test]
+fn what_cannot_be_recorded_is_not_changed() {
+    if !has_controller("pids") {
+        return;
+    }
+    let (runtime, bundle) = (Runtime::new(), Bundle::new().args(["/bin/sleep", "60"]));
+    started(&runtime, &bundle);
+    let before = group_value(&runtime, &bundle, PIDS);
+    let own = runtime.command(["update", "--pids-limit", "77", bundle.id()]);
+    // As on a disk that is full; files of control groups know no such limit.
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh"]);
+    command.arg(own.get_program()).args(own.get_args());
+
+    runtime.finish(command).failed(1);
+
+    assert_eq!(group_value(&runtime, &bundle, PIDS), before);
+    runtime.call(["update", "--pids-limit", "77", bundle.id()]).ok();
+    assert_ne!(group_value(&runtime, &bundle, PIDS), before);
+}
+
 // rows: update
 #[test]
 fn a_raised_limit_lets_through_what_was_killed_before() {

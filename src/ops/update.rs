@@ -82,6 +82,10 @@ pub fn update(context: &Context, request: &UpdateRequest) -> Result<()> {
     for note in amended.update.notes.iter().chain(&noted) {
         tracing::debug!("{}: {}", note.at, note.why);
     }
+    let before = record.clone();
+    record.limits = Some(amended.effective.clone());
+    // First: what cannot be recorded, as on a disk that is full, is not done.
+    entry.write_state(&record).map_err(|error| super::stored(&doing, &error))?;
     let written = group
         .cgroup
         .update(&amended.update, &group.hierarchies)
@@ -89,15 +93,19 @@ pub fn update(context: &Context, request: &UpdateRequest) -> Result<()> {
     // Also when it failed: processes may be in more hierarchies than before.
     record.cgroup = serde_json::to_value(group.cgroup.save())
         .map_err(|error| OpsError::because(doing.as_str(), &error))?;
-    if written.is_ok() {
-        record.limits = Some(amended.effective.clone());
+    if written.is_err() {
+        record.limits.clone_from(&before.limits);
     }
-    entry.write_state(&record).map_err(|error| super::stored(&doing, &error))?;
+    let recorded = if written.is_err() || record.cgroup != before.cgroup {
+        entry.write_state(&record).map_err(|error| super::stored(&doing, &error))
+    } else {
+        Ok(())
+    };
     match &written {
         Ok(()) => record::updated(&record, &judged, &amended.changes),
         Err(error) => record::not_updated(&record, error),
     }
-    written
+    written.and(recorded)
 }
 
 /// The limits in force, and what the update makes of them.
