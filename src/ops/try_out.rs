@@ -6,7 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Context, OpsError, RANGES, Result};
 use crate::host::outer;
@@ -213,7 +213,7 @@ fn enter(
     let stdin = child.stdin.take();
     let stdout = child.stdout.take().ok_or_else(|| OpsError::failed("try", "no output"))?;
     let answers = answers::read(&stdout, PATIENCE).map_err(|error| failed(&error))?;
-    let pid = std::fs::read_to_string(&file).ok().and_then(|text| text.parse().ok());
+    let pid = entered_pid(&file, &mut child).map_err(|error| failed(&error))?;
     let same = pid.map(|pid| outside::same_box(init, pid));
     drop(stdin);
     let ended = child.wait_with_output().map_err(|error| failed(&error))?;
@@ -225,10 +225,50 @@ fn enter(
     Ok(Some((answers, same)))
 }
 
+/// The process id that `exec` writes: the program may have answered everything before. `None` if
+/// the command has ended without one.
+fn entered_pid(file: &Path, command: &mut Child) -> io::Result<Option<i32>> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let has_ended = command.try_wait()?.is_some();
+        let pid = std::fs::read_to_string(file).ok().and_then(|text| text.parse().ok());
+        if pid.is_some() || has_ended || Instant::now() > deadline {
+            return Ok(pid);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// The exit status of a command that the policy refused.
 const REFUSED: i32 = 3;
 
 fn digest_of(document: &str, pointer: &str) -> String {
     let value: serde_json::Value = serde_json::from_str(document).unwrap_or_default();
     value.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(line: &str) -> Child {
+        Command::new("/bin/sh").args(["-c", line]).stdin(Stdio::piped()).spawn().unwrap()
+    }
+
+    #[test]
+    fn the_process_id_of_what_entered_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("pid");
+        let line =
+            format!("cd {}; sleep 0.2; echo -n 7 > new; mv new pid; read x", dir.path().display());
+        let mut child = shell(&line);
+        assert_eq!(entered_pid(&file, &mut child).unwrap(), Some(7));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+
+        std::fs::remove_file(&file).unwrap();
+        let mut refused = shell("exit 3");
+        assert_eq!(entered_pid(&file, &mut refused).unwrap(), None);
+        assert_eq!(refused.wait().unwrap().code(), Some(3));
+    }
 }
