@@ -327,3 +327,19 @@ fn a_place_inside_is_bound_with_a_mapping_of_its_own() {
 
     assert_eq!(runtime.run(&bundle).ok().trim(), "100000");
 }
+
+#[test]
+fn a_source_that_is_not_there_is_named_and_not_the_mount_point() {
+    for runtime in [Runtime::audit(), Runtime::new()] {
+        for (source, words) in [
+            ("/nowhere/at-all", "/nowhere/at-all cannot be looked at: no such file or directory"),
+            ("/etc/passwd/x", "/etc/passwd/x cannot be looked at: not a directory"),
+        ] {
+            let bundle = Bundle::new().mount("/m", "bind", source, &["rbind"]).shell("true");
+
+            let said = runtime.run(&bundle).failed(1);
+
+            assert!(said.contains(&format!("the source {words}")), "{said}");
+        }
+    }
+}

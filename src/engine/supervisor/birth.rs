@@ -88,7 +88,8 @@ impl Supervisor<'_> {
         let file = match kind {
             MountPoint::Directory => false,
             MountPoint::AsSource { source } => {
-                let stat = rustix::fs::stat(source.as_c_str()).map_err(errno)?;
+                let stat = rustix::fs::stat(source.as_c_str())
+                    .map_err(|error| no_source(source, error))?;
                 FileType::from_raw_mode(stat.st_mode) != FileType::Directory
             }
         };
@@ -305,4 +306,11 @@ fn open_proc(proc: Option<BorrowedFd<'_>>, pid: i32) -> Result<OwnedFd, Errno> {
     let opened = opened.map_err(errno)?;
     let kind = rustix::fs::fstatfs(&opened).map_err(errno)?.f_type;
     if kind == rustix::fs::PROC_SUPER_MAGIC { Ok(opened) } else { Err(Errno::ENODEV) }
+}
+
+/// Not the mount point is at fault, but what shall be mounted there.
+fn no_source(source: &HostPath, error: rustix::io::Errno) -> Cause {
+    let error = errno(error);
+    let words = error.desc().to_lowercase();
+    Cause::with_detail(error, format!("the source {source} cannot be looked at: {words}"))
 }
