@@ -435,6 +435,29 @@ fn a_remount_changes_the_mount_that_is_there() {
     assert!(said.contains("refused by rule `mount.no-remount`"), "{said}");
 }
 
+// rows: mounts.options.remount
+#[test]
+fn a_remount_of_a_bind_changes_the_mount_that_is_there_and_binds_nothing() {
+    let (there, other) = (tagged_dir(&unique_tag()), tagged_dir(&unique_tag()));
+    fs::write(there.path().join("there"), "").unwrap();
+    let [there, other] = [&there, &other].map(|dir| dir.path().to_str().unwrap());
+    let options = &["remount", "bind", "ro", "noexec"];
+    let table = || table().mount("/m", "bind", there, &["bind", "nosuid"]);
+
+    let bundle = table().mount("/m", "bind", other, options);
+    let said = Runtime::audit().run(&bundle).ok();
+
+    assert_eq!(said.matches(" /m ").count(), 1, "{said}");
+    let seen = seen(&said, "/m");
+    assert!(["ro", "nosuid", "noexec"].iter().all(|word| seen.has(word)), "{:?}", seen.attributes);
+
+    for typ in ["bind", "tmpfs"] {
+        let bundle = self::table().mount("/tmp", typ, other, &["remount"]);
+        let said = Runtime::audit().run(&bundle).failed(1);
+        assert!(said.contains("no mount is there that `remount` could change"), "{said}");
+    }
+}
+
 // rows: mounts.options.tmpcopyup
 #[test]
 fn a_tmpfs_begins_with_what_the_image_has_there_if_asked() {

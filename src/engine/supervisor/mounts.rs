@@ -1,8 +1,8 @@
 //! What the supervisor does to build mounts, and to put them where they belong.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, OFlags, StatxAttributes, StatxFlags};
 
 use super::{Supervisor, open_path};
 use crate::engine::cause::{Cause, Ids};
@@ -194,6 +194,10 @@ impl Supervisor<'_> {
         attributes: MountAttributes,
     ) -> Result<(), Cause> {
         let place = fd::open_in_root(self.root()?, at.as_c_str(), OFlags::PATH)?;
+        if !is_mounted(place.as_fd())? {
+            let what = "no mount is there that `remount` could change";
+            return Err(Cause::with_detail(Errno::EINVAL, what.to_owned()));
+        }
         mounts::change(place.as_fd(), options, attributes)
     }
 }
@@ -202,4 +206,11 @@ impl Supervisor<'_> {
 fn own_mapping(filesystem: &Filesystem) -> Option<&BindMapping> {
     let Filesystem::Bind { ids: Some(BindIds { own, .. }), .. } = filesystem else { return None };
     own.as_ref()
+}
+
+/// Whether `place` is the root of a mount, and not a place in one.
+fn is_mounted(place: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let found = rustix::fs::statx(place, c"", AtFlags::EMPTY_PATH, StatxFlags::empty());
+    let found = found.map_err(errno)?;
+    Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }

@@ -16,6 +16,10 @@ pub(super) fn of(
     setting: Setting<'_>,
 ) -> Result<Filesystem, PlanError> {
     let fault = |at: &str, what: String| PlanError::new(format!("{pointer}{at}"), what);
+    if options.bind != Bind::No && options.remount {
+        // `mount -o remount,bind`: of the mount that is there, and not of its file system.
+        return Ok(Filesystem::Present { options: Vec::new() });
+    }
     if options.bind != Bind::No {
         return bind(mount, options, setting).map_err(|what| fault("/source", what));
     }
