@@ -271,6 +271,7 @@ fn what_is_no_word_goes_to_the_file_system_which_refuses_what_it_does_not_know()
         let said = runtime.run(&table().mount("/m", "tmpfs", "some", &["sizes=1"])).failed(1);
         assert!(said.contains("`mount.build` failed"), "{said}");
         assert!(said.contains("Unknown parameter 'sizes'"), "{said}");
+        assert!(said.contains("hint: look at its options"), "{said}");
         for (kind, at) in [("mqueue", "/dev/mqueue"), ("cgroup", "/sys/fs/cgroup")] {
             let bundle = table().mount(at, kind, kind, &["nosuid", "nonsense"]);
             let said = runtime.run(&bundle).failed(1);

@@ -33,6 +33,7 @@ pub use steps::shown::hide as hide_root;
 
 use crate::cgroup::{Cgroup, Hierarchies};
 use crate::plan::labels::Label;
+use crate::plan::mount::Filesystem;
 use crate::plan::text::Text;
 use crate::plan::{Action, LaunchPlan, Namespace, Origin, Step, StepId};
 use crate::store::ranges::{Owner, Range, Ranges};
@@ -301,6 +302,13 @@ fn hint(action: &Action, errno: Option<Errno>) -> Option<&'static str> {
         ),
     ];
     let errno = errno?;
+    let is_bind = |filesystem: &Filesystem| matches!(filesystem, Filesystem::Bind { .. });
+    if let Action::BuildMount { filesystem, .. } = action
+        && errno == Errno::EINVAL
+        && !is_bind(filesystem)
+    {
+        return Some("look at its options: the kernel does not take one of them, or not its value");
+    }
     let fits = |(name, errnos, _): &&(&str, &[Errno], &'static str)| {
         *name == action.name() && errnos.contains(&errno)
     };
