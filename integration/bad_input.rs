@@ -125,6 +125,34 @@ fn parameters_of_the_whole_host_are_refused_by_the_policy() {
     assert!(!said.contains("ermission denied") && !said.contains("not permitted"), "{said}");
 }
 
+// rows: linux.sysctl
+#[test]
+fn parameters_of_the_whole_host_are_never_set_for_a_container() {
+    let swappiness = || fs::read_to_string("/proc/sys/vm/swappiness").unwrap();
+    let before = swappiness();
+    // Its own value, for this test writes it where nothing refuses it.
+    for (name, value, without) in [
+        ("vm.swappiness", before.trim(), None),
+        ("net.ipv4.ip_forward", "1", Some("network")),
+        ("kernel.shmmni", "4096", Some("ipc")),
+    ] {
+        let mut bundle = Bundle::new().set("/linux/sysctl", json!({name: value}));
+        if let Some(kind) = without {
+            let all = bundle.config()["linux"]["namespaces"].clone();
+            let kept: Vec<_> =
+                all.as_array().unwrap().iter().filter(|n| n["type"] != kind).collect();
+            bundle = bundle.set("/linux/namespaces", json!(kept));
+        }
+
+        let said = Runtime::audit().run(&bundle).failed(1);
+
+        let at = format!("/linux/sysctl/{name}: is a parameter of the whole host");
+        assert!(said.contains(&at), "{said}");
+        assert!(!said.contains("ermission denied") && !said.contains("not permitted"), "{said}");
+    }
+    assert_eq!(swappiness(), before);
+}
+
 // rows: root.path
 #[test]
 fn a_root_that_is_missing_a_link_or_a_file() {

@@ -3,7 +3,7 @@
 use super::ids::UserNamespace;
 use super::{Builder, KERNEL_FLAGS, plain};
 use crate::plan::action::{Action, Gate, Namespace, Slot, Track};
-use crate::plan::facts::FoundNamespace;
+use crate::plan::facts::{FoundNamespace, NamespaceFacts};
 use crate::plan::mount::Filesystem;
 use crate::plan::mounts::Wanted;
 use crate::plan::text::Text;
@@ -215,6 +215,25 @@ impl Builder<'_> {
         }
     }
 
+    /// Where no rule of the policy has seen to it: what is set for a container must not be the
+    /// host's, where it would stay when the container is gone.
+    pub(super) fn check_sysctls(&mut self) {
+        for (name, _, pointer) in self.sysctls(|_| true) {
+            let kind = namespace_of(name.as_str());
+            if !kind.is_some_and(|kind| self.is_apart(kind)) {
+                let what = "is a parameter of the whole host, and of no namespace of the container";
+                self.fault(&pointer, what);
+            }
+        }
+    }
+
+    /// Whether the container has a namespace of this kind that is not the host's.
+    fn is_apart(&self, kind: Namespace) -> bool {
+        let is_hosts = |of: &NamespaceFacts| of.kind == kind && of.found == FoundNamespace::Host;
+        let joins_hosts = self.inputs.facts.namespaces.iter().any(is_hosts);
+        self.has_new(kind) || self.joined.contains(&kind) && !joins_hosts
+    }
+
     /// Kernel parameters whose name passes `keep`, sorted.
     pub(super) fn sysctls(&self, keep: impl Fn(&str) -> bool) -> Vec<(Text, Text, String)> {
         let given = self.spec.linux().as_ref().and_then(|linux| linux.sysctl().as_ref());
@@ -230,5 +249,24 @@ impl Builder<'_> {
             .collect();
         all.sort();
         all
+    }
+}
+
+/// The kind of namespace that has this parameter, given as a path, for itself; `None` is the host.
+///
+/// Reference: namespaces(7), ipc_namespaces(7), user_namespaces(7).
+fn namespace_of(parameter: &str) -> Option<Namespace> {
+    let (class, rest) = parameter.split_once('/')?;
+    match class {
+        "net" => Some(Namespace::Network),
+        "user" => Some(Namespace::User),
+        "fs" => rest.starts_with("mqueue/").then_some(Namespace::Ipc),
+        "kernel" => match rest {
+            "hostname" | "domainname" => Some(Namespace::Uts),
+            "msgmax" | "msgmnb" | "msgmni" | "sem" | "shm_rmid_forced" | "shmall" | "shmmax"
+            | "shmmni" => Some(Namespace::Ipc),
+            _ => None,
+        },
+        _ => None,
     }
 }

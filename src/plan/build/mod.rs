@@ -272,6 +272,9 @@ impl<'a> Builder<'a> {
         let _ = process::affinity(self.process, &mut self.errors);
         let (linux, lsm) = (self.spec.linux().as_ref(), self.inputs.facts.lsm);
         self.errors.extend(labels::check(self.process, linux, lsm));
+        if !self.hardened() {
+            self.check_sysctls();
+        }
         let sets = process::capability_sets(self.process, self.inputs.facts);
         if sets.inheritable & !sets.bounding != 0 {
             let what = "has what the bounding set lacks; the kernel gives EPERM";
