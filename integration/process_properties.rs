@@ -283,6 +283,37 @@ fn a_capability_that_nobody_knows_is_warned_of_and_left_out() {
 
 // rows: process.capabilities
 #[test]
+fn a_capability_that_cannot_be_given_is_warned_of() {
+    // Where this process has the one that is missing here, it is taken away.
+    let runtime = Runtime::audit();
+    let run = |bundle: &Bundle| {
+        let mut command = Command::new("setpriv");
+        command.arg("--bounding-set=-sys_resource");
+        let inner = runtime.command(["run", "--bundle", bundle.dir().to_str().unwrap()]);
+        command.arg(inner.get_program()).args(inner.get_args()).arg(bundle.id());
+        runtime.finish(command)
+    };
+    let sets = json!({
+        "bounding": ["CAP_KILL", "CAP_BOGUS"], "permitted": ["CAP_KILL", "CAP_SYS_RESOURCE"],
+        "effective": ["CAP_KILL", "CAP_SYS_RESOURCE", "CAP_CHOWN"],
+    });
+    let bundle = Bundle::new().set("/process/capabilities", sets).args([
+        "/bin/grep",
+        "CapEff",
+        "/proc/self/status",
+    ]);
+
+    let ran = run(&bundle);
+
+    assert_eq!(ran.stdout.trim(), "CapEff:\t0000000000000020", "{ran:?}");
+    let lost = "ignoring unknown or unavailable capabilities: [CAP_BOGUS CAP_SYS_RESOURCE]";
+    assert!(ran.stderr.contains(lost), "{}", ran.stderr);
+    let idle = "can't make capabilities effective that are not permitted: CAP_CHOWN";
+    assert!(ran.stderr.contains(idle), "{}", ran.stderr);
+}
+
+// rows: process.capabilities
+#[test]
 fn what_cannot_be_ambient_is_warned_of_and_what_need_not_be_permitted_is_inheritable() {
     let bundle = Bundle::new()
         .set(

@@ -17,6 +17,7 @@ use crate::plan::action::{IdMapping, Namespace};
 use crate::plan::build::{self, Inputs};
 use crate::plan::cgroup::Driver;
 use crate::plan::facts::{CallerFacts, KernelFacts};
+use crate::plan::names::capability_words;
 use crate::plan::{self, LaunchPlan};
 use crate::policy::rules::{CallerView, HostView, PodView};
 use crate::policy::{self, CallerInside, Judged, Level, Policy, Subject};
@@ -91,9 +92,9 @@ pub(super) fn prepare(
     let mut facts = probe::kernel_facts(config.spec(), &bundle)
         .map_err(|error| OpsError::because(doing, &error).hint(error.hint()))?;
     let fellow = pod::look(context, doing, policy.level, config.spec(), &mut facts)?;
-    let mut warnings = warnings(&config);
-    let mut notes: Vec<String> = config
-        .unknown_capabilities()
+    let unknown = config.unknown_capabilities().to_vec();
+    let mut warnings = not_raised(config.spec());
+    let mut notes: Vec<String> = unknown
         .iter()
         .map(|name| format!("/process/capabilities: {name} is not known, and nobody gets it"))
         .collect();
@@ -109,6 +110,7 @@ pub(super) fn prepare(
     }
     let judged = policy::judge(&policy, spec, &host)
         .map_err(|refusals| OpsError::refused(doing, &refusals))?;
+    warnings.extend(not_given(&judged.spec, unknown, facts.bounding));
     let hierarchies = Hierarchies::open().map_err(|error| OpsError::because(doing, &error))?;
     let hierarchies = match facts.caller {
         None => hierarchies,
@@ -159,12 +161,18 @@ pub(super) fn prepare(
 }
 
 /// Spec: config.md, "Linux Process": a capability that nobody can get is warned of. In the words
-/// that runc has for it, which is what people look for.
-fn warnings(config: &Config) -> Vec<String> {
-    let unknown = config.unknown_capabilities();
-    let ignored = (!unknown.is_empty())
-        .then(|| format!("ignoring unknown or unavailable capabilities: [{}]", unknown.join(" ")));
-    ignored.into_iter().chain(not_raised(config.spec())).collect()
+/// that runc has for it, which is what people look for. What the policy withholds is not among
+/// them: that is recorded as its change.
+fn not_given(spec: &Spec, unknown: Vec<String>, bounding: u64) -> Vec<String> {
+    let process = spec.process().as_ref();
+    let [lost, idle] = process.map_or([0, 0], |process| plan::not_given(process, bounding));
+    let words = |set| (set != 0).then(|| capability_words(set));
+    let lost: Vec<_> = unknown.into_iter().chain(words(lost)).collect();
+    let lost = (!lost.is_empty())
+        .then(|| format!("ignoring unknown or unavailable capabilities: [{}]", lost.join(" ")));
+    let idle = words(idle)
+        .map(|names| format!("can't make capabilities effective that are not permitted: {names}"));
+    lost.into_iter().chain(idle).collect()
 }
 
 /// The kernel keeps the ambient set within two others. Reference: capabilities(7).

@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub use action::{Action, Gate, IdMap, Namespace, Slot, Track};
 pub use exec::ExecDefaults;
+pub use process::not_given;
 pub use terms::GroupBelow;
 
 use crate::policy::{Change, Refusal, Waived};

@@ -117,6 +117,17 @@ pub(super) fn capability_sets(process: &Process, facts: &KernelFacts) -> Capabil
     }
 }
 
+/// What is asked for and nobody gets: first the capabilities that this process itself, whose
+/// bounding set is given, cannot hand on; then those that are to have effect and are not permitted.
+#[must_use]
+pub fn not_given(process: &Process, bounding: u64) -> [u64; 2] {
+    let Some(sets) = process.capabilities() else { return [0, 0] };
+    let [permitted, effective] = [sets.permitted(), sets.effective()].map(|set| mask(set.as_ref()));
+    let asked = mask(sets.bounding().as_ref()) | permitted | effective;
+    let asked = asked | mask(sets.inheritable().as_ref());
+    [asked & !bounding, effective & !permitted & bounding]
+}
+
 /// Resource limits, checked against what this process may do.
 pub(super) fn limits(
     process: &Process,
