@@ -13,13 +13,13 @@ use super::terminal::{self, Wanted};
 use super::{Context, Failure, OpsError, Result, attend, pid_file, record, relay, signals};
 use crate::cgroup::Cgroup;
 use crate::engine::exec::{self, Entered};
-use crate::engine::{self, LaunchError};
+use crate::engine::{self, LaunchError, StepFailure};
 use crate::host::{bundle, lsm, probe};
 use crate::plan::exec::{ExecAsked, ExecFault, ExecInputs, id_map};
 use crate::plan::{self, GroupBelow, LaunchPlan};
 use crate::policy::Level;
 use crate::store::ranges::Range;
-use crate::sys::{fd, process, socket};
+use crate::sys::{Errno, fd, process, socket};
 
 /// What `exec` is asked for.
 #[derive(Debug, Clone, Default)]
@@ -202,11 +202,21 @@ fn enter(
 /// A failed step.
 fn step_error(doing: &str, error: &LaunchError) -> OpsError {
     let LaunchError::Step(step) = error else { return OpsError::because(doing, error) };
+    if is_of_ended_init(step) {
+        return OpsError::failed(doing, "container not running: it ended just now")
+            .fact("undone", "nothing was started");
+    }
     let mut failed = OpsError::failed(doing, step.to_string())
         .fact("asked for by", step.origin.to_string())
         .fact("undone", "everything before it; the container is as before");
     failed.hint = step.hint.map(str::to_owned);
     failed
+}
+
+/// Whether init was gone when it was to be looked at, or entered: it was there a moment before.
+fn is_of_ended_init(step: &StepFailure) -> bool {
+    let of_init = ["exec.open-init", "ns.enter-init"].contains(&step.name);
+    of_init && matches!(step.errno, Some(Errno::ENOENT | Errno::ESRCH))
 }
 
 /// Tells the caller which process it is, now that it has become its program.
@@ -229,4 +239,34 @@ fn announce(doing: &str, request: &ExecRequest, entered: &Entered) -> Result<()>
 /// Reads a process document of the caller's.
 fn read_document(doing: &str, path: &std::path::Path) -> Result<Vec<u8>> {
     bundle::read_process(path).map_err(|error| OpsError::because(doing, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Origin, StepId};
+
+    fn said_of(name: &'static str, errno: Errno) -> String {
+        let failure = StepFailure {
+            id: StepId(3),
+            name,
+            object: String::new(),
+            errno: Some(errno),
+            detail: None,
+            origin: Origin::Builtin("casemate".into()),
+            hint: None,
+            hooks_begun: false,
+        };
+        step_error("exec `web-1`", &LaunchError::Step(Box::new(failure))).message
+    }
+
+    #[test]
+    fn of_a_container_that_ends_meanwhile_is_said_what_engines_look_for() {
+        let said = "container not running: it ended just now";
+
+        assert_eq!(said_of("exec.open-init", Errno::ENOENT), said);
+        assert_eq!(said_of("ns.enter-init", Errno::ESRCH), said);
+        assert_ne!(said_of("ns.enter-init", Errno::EPERM), said);
+        assert_ne!(said_of("process.find-program", Errno::ENOENT), said);
+    }
 }
