@@ -21,7 +21,9 @@ pub struct ListItem {
     pub bundle: String,
     /// The root file system.
     pub rootfs: String,
-    /// RFC 3339.
+    /// RFC 3339; empty where it is not known, which JSON says in the words of Go's zero time:
+    /// callers read a time there, or none of the list.
+    #[serde(serialize_with = "time")]
     pub created: String,
     /// The name of the user who created it.
     pub owner: String,
@@ -76,5 +78,21 @@ fn unknown(id: &str, status: String) -> ListItem {
         rootfs: String::new(),
         created: String::new(),
         owner: String::new(),
+    }
+}
+
+fn time<S: serde::Serializer>(time: &str, to: S) -> std::result::Result<S::Ok, S::Error> {
+    to.serialize_str(if time.is_empty() { "0001-01-01T00:00:00Z" } else { time })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_record_has_a_time_that_can_be_read_nevertheless() {
+        let json = serde_json::to_value(unknown("broken", "unknown".to_owned())).unwrap();
+
+        assert_eq!(json["created"], "0001-01-01T00:00:00Z");
     }
 }
