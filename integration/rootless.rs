@@ -170,6 +170,17 @@ fn a_user_namespace_of_the_containers_own_keeps_mounts_out_of_its_hands() {
 }
 
 #[test]
+fn a_user_who_has_no_containers_yet_has_an_empty_list() {
+    let user = User::new();
+
+    let listed = user.call(&["list", "--format", "json"]);
+
+    assert!(listed.status.success(), "{}", text(&listed.stderr));
+    assert_eq!((text(&listed.stdout).as_str(), listed.stderr), ("[]\n", Vec::new()));
+    assert_eq!(user.call(&["--root", "/nowhere", "list"]).status.code(), Some(1));
+}
+
+#[test]
 fn what_cannot_be_held_without_a_group_is_refused() {
     let user = User::new();
     let bundle = plain("true").set("/linux/resources/memory", json!({"limit": 64 << 20}));

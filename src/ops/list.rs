@@ -35,8 +35,7 @@ pub struct ListItem {
 /// When the state root itself cannot be read.
 pub fn list(context: &Context) -> Result<Vec<ListItem>> {
     // One that was named and is not there is a mistake; the usual one comes with the first container.
-    let is_usual = context.root == std::path::Path::new(super::DEFAULT_ROOT);
-    if !is_usual && matches!(context.root.try_exists(), Ok(false)) {
+    if matches!(context.root.try_exists(), Ok(false)) && context.root != super::default_root() {
         let what = format!("{}: no such file or directory", context.root.display());
         return Err(super::OpsError::failed("list", what).hint("name the directory with `--root`"));
     }
