@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Bundle, Runtime, cgroup2, eventually};
+use crate::support::{Bundle, Runtime, cgroup2, eventually, tagged_dir, unique_tag};
 
 fn without(bundle: &Bundle, kind: &str) -> Vec<Value> {
     let list = bundle.config()["linux"]["namespaces"].as_array().unwrap().clone();
@@ -95,6 +95,72 @@ fn a_source_is_judged_by_what_it_is_not_by_its_name() {
 
         refused(&bundle, text);
     }
+}
+
+/// The way leads over a directory that is not there when it is judged, and made for another mount of
+/// the bundle before it is gone; or to what this command makes first.
+#[test]
+fn a_source_that_comes_to_be_later_is_judged_by_where_it_will_be() {
+    let places = tagged_dir(&unique_tag());
+    fs::create_dir(places.path().join("real")).unwrap();
+    symlink("real", places.path().join("link")).unwrap();
+    let there = places.path().join("there");
+    fs::create_dir(&there).unwrap();
+    fs::set_permissions(&there, PermissionsExt::from_mode(0o700)).unwrap();
+    for (root, source, made) in [
+        ("there", "rootfs/made/../../../PLACES/there", true),
+        ("new", "rootfs/../../PLACES/new", false),
+        ("link/new", "/tmp/PLACES/real/new", false),
+    ] {
+        let runtime = Runtime::at(&places.path().join(root));
+        let name = places.path().file_name().unwrap().to_str().unwrap();
+        let source = source.replace("PLACES", name);
+        let source = source.replace("/tmp", places.path().parent().unwrap().to_str().unwrap());
+        let bundle = Bundle::new();
+        assert_eq!(bundle.dir().parent(), places.path().parent());
+        let bundle = if made { bundle.mount("/made", "tmpfs", "tmpfs", &[]) } else { bundle };
+        let bundle = bundle
+            .mount("/v", "bind", &source, &["rbind", "rw"])
+            .shell("ls /v; echo taken > /v/taken");
+
+        let ran = runtime.run(&bundle);
+
+        assert!(!places.path().join(root).join("taken").exists(), "{source}: {ran:?}");
+        let said = ran.failed(3);
+        assert!(said.contains("holds what decides about containers"), "{source}: {said}");
+    }
+}
+
+#[test]
+fn a_directory_brings_no_kernel_file_system_of_the_host_along() {
+    let host = tagged_dir(&unique_tag());
+    let below = host.path().join("below");
+    fs::create_dir(&below).unwrap();
+    let mount = |words: &[&str]| {
+        assert!(Command::new(words[0]).args(&words[1..]).arg(&below).status().unwrap().success());
+    };
+    let map = json!([{"containerID": 0, "hostID": 1_000_000, "size": 65536}]);
+    let bundle = |options: &[&str]| {
+        Bundle::new()
+            .set("/linux/namespaces/-", json!({"type": "user"}))
+            .set("/linux/uidMappings", map.clone())
+            .set("/linux/gidMappings", map.clone())
+            .mount("/v", "bind", host.path().to_str().unwrap(), options)
+            .shell("cat /v/below/sys/kernel/pid_max; ls /v/below")
+    };
+    mount(&["mount", "-t", "proc", "none"]);
+
+    // The attack, where nothing is held back.
+    let said = Runtime::audit().run(&bundle(&["rbind", "ro"]));
+    let ran = Runtime::new().run(&bundle(&["rbind", "ro"]));
+    let alone = Runtime::new().run(&bundle(&["bind", "ro"]));
+
+    mount(&["umount"]);
+    assert!(said.ok().contains("sys"));
+    let said = ran.failed(3);
+    assert!(said.contains("is a kernel file system, or has one below it"), "{said}");
+    // What is not taken along does not matter.
+    assert_eq!(alone.stdout, "");
 }
 
 #[test]

@@ -50,12 +50,20 @@ pub fn find(table: &[u8], id: u64) -> Option<Mount> {
     })
 }
 
-/// The flags of every mount below the one that `file` is on, as far as they lie below `file` too: the
-/// words of `proc_pid_mountinfo(5)`, such as `nosuid`.
+/// A mount below some place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Below {
+    /// Its flags, in the words of `proc_pid_mountinfo(5)`, such as `nosuid`.
+    pub flags: Vec<String>,
+    /// The type of its file system.
+    pub kind: String,
+}
+
+/// Every mount below the one that `file` is on, as far as they lie below `file` too.
 ///
 /// # Errors
 /// `ENOENT` if the mount is not in the table, and what reading that gives.
-pub fn flags_below(file: BorrowedFd<'_>) -> Result<Vec<Vec<String>>, Errno> {
+pub fn mounts_below(file: BorrowedFd<'_>) -> Result<Vec<Below>, Errno> {
     let failed = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(0));
     let stat = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).map_err(errno)?;
     let link = format!("/proc/self/fd/{}", file.as_raw_fd());
@@ -64,19 +72,19 @@ pub fn flags_below(file: BorrowedFd<'_>) -> Result<Vec<Vec<String>>, Errno> {
     below(&table, stat.stx_mnt_id, place.as_bytes()).ok_or(Errno::ENOENT)
 }
 
-/// The flags of the mounts below `place`, which is on the mount `id`; `None` if that is not there.
-fn below(table: &[u8], id: u64, place: &[u8]) -> Option<Vec<Vec<String>>> {
+/// The mounts below `place`, which is on the mount `id`; `None` if that is not there.
+fn below(table: &[u8], id: u64, place: &[u8]) -> Option<Vec<Below>> {
     let number = |field: Option<&[u8]>| str::from_utf8(field?).ok()?.parse::<u64>().ok();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let parsed = |line: &[u8]| {
         let mut fields = line.split(|byte| *byte == b' ');
         let (own, parent) = (number(fields.next())?, number(fields.next())?);
         let (at, flags) = (unescape(fields.nth(2)?), fields.next()?);
-        let words = flags.split(|byte| *byte == b',');
-        let words = words.map(|word| String::from_utf8_lossy(word).into_owned()).collect();
-        Some((own, parent, at, words))
+        let flags = flags.split(|byte| *byte == b',').map(text).collect();
+        let kind = text(fields.skip_while(|field| *field != b"-").nth(1)?);
+        Some((own, parent, at, Below { flags, kind }))
     };
-    let lines: Vec<_> =
-        table.split(|byte| *byte == b'\n').filter_map(parsed).collect::<Vec<(_, _, _, Vec<_>)>>();
+    let lines: Vec<_> = table.split(|byte| *byte == b'\n').filter_map(parsed).collect();
     lines.iter().find(|(own, ..)| *own == id)?;
     let place = place.strip_suffix(b"/").unwrap_or(place);
     let is_within =
@@ -88,10 +96,10 @@ fn below(table: &[u8], id: u64, place: &[u8]) -> Option<Vec<Vec<String>>> {
     while let Some(parent) = known.get(next).copied() {
         next = next.saturating_add(1);
         let children = lines.iter().filter(|(own, of, ..)| *of == parent && *own != parent);
-        for (own, _, at, words) in children {
+        for (own, _, at, mount) in children {
             if parent != id || is_within(at) {
                 known.push(*own);
-                found.push(words.clone());
+                found.push(mount.clone());
             }
         }
     }

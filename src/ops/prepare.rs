@@ -215,10 +215,10 @@ fn host_view(
     if let Some(root) = spec.root_mut() {
         root.set_path(PathBuf::from(facts.rootfs.path.as_str()));
     }
-    let own = |path: &str| Path::new(path).parent().map(Path::to_owned);
+    let own = |path: &'static str| Path::new(path).parent();
     let ours = [own(super::POLICY_FILE), own(super::RANGES), own(DEFAULT_FILE)];
-    let root = std::fs::canonicalize(&context.root).unwrap_or_else(|_| context.root.clone());
-    let protected = ours.into_iter().flatten().chain([root]).collect();
+    let ours = ours.into_iter().flatten().chain([context.root.as_path()]);
+    let protected = ours.map(sources::place_of).collect();
     let hooks = hooks::found(&spec, bundle, Path::new(facts.rootfs.path.as_str()));
     let namespaces = namespaces::found(facts);
     let (caller, pod) = (facts.caller.as_ref().and_then(caller_view), pod_view(facts));

@@ -46,8 +46,8 @@ pub(super) fn check(
     let before = flags(|flag, _| has.contains(flag));
     let mut lost = taken_back(before, top(before));
     if recursive && (attributes.recursive_clear | attributes.recursive_set) != 0 {
-        for words in mountinfo::flags_below(place)? {
-            let before = flags(|_, word| words.iter().any(|one| one == word));
+        for mount in mountinfo::mounts_below(place)? {
+            let before = flags(|_, word| mount.flags.iter().any(|one| one == word));
             lost.extend(taken_back(before, deep(before)));
         }
     }

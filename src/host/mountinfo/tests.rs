@@ -121,7 +121,8 @@ fn what_lies_below_a_place_is_told_by_its_flags() {
         14 9 0:5 / /other noatime - tmpfs x rw\n";
     let flags = |id, place: &[u8]| {
         let found = below(table, id, place)?;
-        Some(found.iter().map(|words| words.join(",")).collect::<Vec<_>>())
+        assert!(found.iter().all(|mount| mount.kind == "tmpfs"));
+        Some(found.iter().map(|mount| mount.flags.join(",")).collect::<Vec<_>>())
     };
 
     assert_eq!(flags(10, b"/a/b").unwrap(), ["ro,nosuid", "noexec"]);

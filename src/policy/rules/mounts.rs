@@ -134,7 +134,7 @@ fn source(case: &mut Case<'_>, index: usize, mount: &Mount) {
         Some(_) if !shared_memory => Some(format!("is the host's {}", from.display())),
         _ if from == Path::new("/") => Some("is the host's root".to_owned()),
         _ if case.host.kernel_sources.contains(&index) => {
-            Some(format!("is a kernel file system: {}", from.display()))
+            Some(format!("is a kernel file system, or has one below it: {}", from.display()))
         }
         _ => None,
     };
