@@ -83,6 +83,21 @@ fn a_created_container_ends_when_it_is_told_to() {
 }
 
 #[test]
+fn a_created_container_ends_although_its_caller_held_signals_up() {
+    let runtime = Runtime::new();
+    let bundle = Bundle::new();
+    let dir = bundle.dir().to_str().unwrap();
+    let own = runtime.command(["create", "--bundle", dir, bundle.id()]);
+    let mut command = std::process::Command::new("env");
+    command.arg("--block-signal=TERM").arg(own.get_program()).args(own.get_args());
+    runtime.finish(command).ok();
+
+    runtime.kill(&bundle, "TERM").ok();
+
+    runtime.wait_status(&bundle, "stopped");
+}
+
+#[test]
 fn a_program_that_was_started_has_no_handler_of_ours() {
     let runtime = Runtime::new();
     let bundle = Bundle::new().shell("grep Sig /proc/self/status >&2; exec sleep 1000");

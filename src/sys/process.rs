@@ -246,8 +246,8 @@ pub fn keep_ended_children() -> Result<()> {
     Ok(())
 }
 
-/// Has `SIGTERM` end this process, also the first one of a pid namespace, which would not notice.
-/// Allocates nothing.
+/// Has `SIGTERM` end this process, also the first one of a pid namespace, which would not notice, and
+/// one whose caller had held it up. Allocates nothing.
 ///
 /// # Errors
 /// None is documented for these values.
@@ -260,7 +260,7 @@ pub fn end_when_terminated() -> Result<()> {
     let action = SigAction::new(SigHandler::Handler(terminated), SaFlags::empty(), SigSet::empty());
     // SAFETY: the handler makes one system call, which may be made in any state of the process.
     unsafe { nix::sys::signal::sigaction(Signal::SIGTERM, &action) }?;
-    Ok(())
+    SigSet::from(Signal::SIGTERM).thread_unblock()
 }
 
 /// Ends this process at once: no destructor, no exit handler, no buffer is run or flushed.
