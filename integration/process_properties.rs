@@ -104,6 +104,12 @@ fn a_container_does_not_run_before_everyone_else() {
     refused("/process/scheduler", nice, "task.no-realtime");
     let class = json!({"class": "IOPRIO_CLASS_RT", "priority": 0});
     refused("/process/ioPriority", class, "task.no-realtime");
+    // With these it could do so by itself.
+    for (limit, hard) in [("RLIMIT_RTPRIO", 1), ("RLIMIT_NICE", 21)] {
+        let limits = json!([{"type": limit, "hard": hard, "soft": 0}]);
+        let said = refused("/process/rlimits", limits, "task.no-realtime");
+        assert!(said.contains(&format!("/process/rlimits/0/hard is {hard} of {limit}")), "{said}");
+    }
 
     let bundle = sleeper().set("/process/scheduler", json!({"policy": "SCHED_OTHER", "nice": -5}));
     assert_eq!(nice_of(Runtime::audit().started(&bundle)), "-5");

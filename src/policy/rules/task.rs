@@ -1,6 +1,6 @@
 //! How the kernel treats the process: not before everyone else.
 
-use oci_spec::runtime::{IOPriorityClass, LinuxSchedulerPolicy, Process};
+use oci_spec::runtime::{IOPriorityClass, LinuxSchedulerPolicy, PosixRlimitType, Process};
 
 use crate::policy::{Case, RuleId};
 
@@ -19,6 +19,25 @@ pub(super) fn apply(case: &mut Case<'_>) {
     let Some(process) = case.spec.process().clone() else { return };
     scheduler(case, &process);
     io_priority(case, &process);
+    limits(case, &process);
+}
+
+/// With these, a process may make itself what it was not made.
+#[expect(clippy::wildcard_enum_match_arm, reason = "no other limit has to do with turns")]
+fn limits(case: &mut Case<'_>, process: &Process) {
+    /// A limit of n permits nice values down to 20 - n: getrlimit(2).
+    const NICE_0: u64 = 20;
+    for (index, limit) in process.rlimits().iter().flatten().enumerate() {
+        let most = match limit.typ() {
+            PosixRlimitType::RlimitRtprio => 0,
+            PosixRlimitType::RlimitNice => NICE_0,
+            _ => continue,
+        };
+        if limit.hard().max(limit.soft()) > most {
+            let why = format!("is {} of {}", limit.hard(), limit.typ());
+            case.refuse(NO_REALTIME, format!("/process/rlimits/{index}/hard"), why, HINT);
+        }
+    }
 }
 
 fn scheduler(case: &mut Case<'_>, process: &Process) {
