@@ -134,16 +134,34 @@ pub(super) fn within_init(process: &mut Process, init: &Process) -> Vec<Change> 
     if !limits.is_empty() {
         process.set_rlimits(Some(limits));
     }
-    if let (Some(asked), Some(own)) = (process.oom_score_adj(), init.oom_score_adj())
-        && asked < own
+    // Where init was given none, it has its caller's, as this process then has.
+    let own = init.oom_score_adj();
+    if let Some(asked) = process.oom_score_adj()
+        && asked < own.unwrap_or(0)
     {
-        changes.push(change(
-            SAME_BOX,
-            "/oomScoreAdj".to_owned(),
-            asked.to_string(),
-            own.to_string(),
-        ));
-        process.set_oom_score_adj(Some(own));
+        let to = own.map_or_else(|| "that of the caller".to_owned(), |own| own.to_string());
+        changes.push(change(SAME_BOX, "/oomScoreAdj".to_owned(), asked.to_string(), to));
+        process.set_oom_score_adj(own);
     }
     changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_safer_from_the_killer_than_an_init_that_was_given_no_score() {
+        let mut init = Process::default();
+        init.set_oom_score_adj(None);
+        for (asked, kept) in [(Some(-5), None), (Some(5), Some(5)), (None, None)] {
+            let mut process = init.clone();
+            process.set_oom_score_adj(asked);
+
+            let changes = within_init(&mut process, &init);
+
+            assert_eq!(process.oom_score_adj(), kept);
+            assert_eq!(changes.len(), usize::from(asked != kept));
+        }
+    }
 }
