@@ -331,8 +331,8 @@ pub(super) fn first_record(prepared: &Prepared, entry: &Entry) -> Record {
         spec.annotations().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
     annotations.insert("org.casemate.level".to_owned(), prepared.plan.level.clone());
     annotations.insert("org.casemate.plan.digest".to_owned(), prepared.digest.clone());
-    let mut exceptions: Vec<_> =
-        prepared.plan.excepted.iter().map(|waived| waived.exception.as_str()).collect();
+    let excepted = prepared.plan.excepted.iter();
+    let mut exceptions: Vec<_> = excepted.map(|waived| waived.exception.as_str()).collect();
     exceptions.dedup();
     let reduced = prepared.judged.reduced.join("; ");
     if !reduced.is_empty() {
@@ -376,17 +376,15 @@ fn resctrl(plan: &LaunchPlan, id: &str) -> Vec<PathBuf> {
 /// A failed launch, with who asked for the step and what became of the rest.
 pub(super) fn launch_error(doing: &str, error: &LaunchError) -> OpsError {
     let failed = not_launched(doing, error);
-    if matches!(error, LaunchError::Step(_)) {
-        return failed.fact("undone", "everything before it; the host is as before");
-    }
-    failed
+    let LaunchError::Step(_) = error else { return failed };
+    failed.fact("undone", "everything before it; the host is as before")
 }
 
 /// A failed launch, with who asked for the step.
 fn not_launched(doing: &str, error: &LaunchError) -> OpsError {
     let LaunchError::Step(step) = error else { return OpsError::because(doing, error) };
-    let failed =
-        OpsError::failed(doing, step.to_string()).fact("asked for by", step.origin.to_string());
+    let failed = OpsError::failed(doing, step.to_string());
+    let failed = failed.fact("asked for by", step.origin.to_string());
     let failed = error::known_as(failed, doing, step);
     match step.hint {
         Some(hint) => failed.hint(hint),
