@@ -326,7 +326,8 @@ fn a_program_that_never_started_leaves_no_profile() {
 #[test]
 fn refusals_are_told_while_it_runs_and_followed_to_its_end() {
     let bundle = Bundle::new().shell(
-        "unshare -U true; unshare -U true; echo first; read line; chroot / true; echo second",
+        "unshare -U true; unshare -U true; echo first; read line; chroot / true; \
+         mount -t tmpfs x /tmp; echo second; read line",
     );
     let runtime = under(&bundle, "report = \"notify\"");
     let dir = bundle.dir().to_str().unwrap();
@@ -353,13 +354,27 @@ fn refusals_are_told_while_it_runs_and_followed_to_its_end() {
     assert!(explained.contains("baseline rule `namespace.unshare`"), "{explained}");
     assert!(!explained.contains("asks"), "{explained}");
     let mut follow = runtime.command(["seccomp", "log", "--follow", "--json", bundle.id()]);
-    let followed = follow.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut followed = follow.stdout(std::process::Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut input, b"go\n").unwrap();
     ran.wait_for("second\n");
+    // What was refused last is noted a moment later: that is waited for when all has ended.
+    let watcher = watcher_of(&runtime, &bundle).unwrap();
+    let watcher = watcher.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    let tell = |signal| {
+        let watcher = rustix::process::Pid::from_raw(watcher).unwrap();
+        rustix::process::kill_process(watcher, signal).unwrap();
+    };
+    tell(rustix::process::Signal::STOP);
+    std::io::Write::write_all(&mut input, b"end\n").unwrap();
+    runtime.wait_status(&bundle, "stopped");
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    let ended = followed.try_wait().unwrap();
+    tell(rustix::process::Signal::CONT);
+    assert_eq!(ended, None, "the last may be missing");
     let followed = followed.wait_with_output().unwrap();
     assert!(followed.status.success());
     let lines = String::from_utf8(followed.stdout).unwrap();
-    assert!(lines.lines().count() >= 2 && lines.contains("`mount.chroot`"), "{lines}");
+    assert!(lines.contains("`mount.chroot`") && lines.contains("`mount.change`"), "{lines}");
     runtime.call(["delete", bundle.id()]).ok();
 
     let said = Runtime::new().call(["seccomp", "log", bundle.id()]).failed(1);

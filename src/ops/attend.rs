@@ -107,6 +107,13 @@ pub(super) fn see_off(record: &Record) {
     }
 }
 
+/// Waits until whoever watched a container that has ended has noted all that it saw.
+pub(super) fn await_notes(record: &Record) {
+    if let Some(Ok(Some(process))) = record.watcher.map(|watcher| watcher.open()) {
+        let _ = crate::record::agent::await_end(process.as_fd());
+    }
+}
+
 /// Who answers what the filter of a plan holds up.
 pub(super) fn listener(plan: &LaunchPlan) -> Option<&Listener> {
     listener_on(plan, Track::Starter).or_else(|| listener_on(plan, Track::Creator))

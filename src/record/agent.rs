@@ -198,6 +198,11 @@ pub fn see_off(agent: BorrowedFd<'_>) -> bool {
     false
 }
 
+/// Waits until an agent whose container has ended has noted all it saw; says whether it has.
+pub fn await_end(agent: BorrowedFd<'_>) -> bool {
+    has_ended(agent, Instant::now() + Duration::from_secs(10))
+}
+
 fn has_ended(agent: BorrowedFd<'_>, deadline: Instant) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     loop {

@@ -65,6 +65,9 @@ pub fn follow_log(
     loop {
         // In this order: what happened before its end is seen.
         let lives = source.lives();
+        if !lives {
+            source.await_notes();
+        }
         // With its directory goes what was kept there, and the container is gone.
         let Ok(log) = source.read() else { return Ok(()) };
         for refusal in &log.report.refusals {
@@ -96,6 +99,14 @@ impl Source {
     fn lives(&self) -> bool {
         let status = self.store.read(&self.id).map(|stored| stored.status);
         matches!(status, Ok(Status::Creating | Status::Created | Status::Running))
+    }
+
+    /// Waits until the last that happened is noted, now that the container has ended.
+    fn await_notes(&self) {
+        let record = self.store.read(&self.id).ok().and_then(|stored| stored.record);
+        if let Some(record) = record {
+            attend::await_notes(&record);
+        }
     }
 
     fn read(&self) -> Result<RefusalLog> {
