@@ -181,3 +181,24 @@ fn here(test: &str) -> String {
         None => test.to_owned(),
     }
 }
+
+// rows: linux.cgroupsPath
+#[test]
+fn who_named_a_group_that_another_container_is_in_is_said() {
+    let (runtime, other) = (Runtime::audit(), Runtime::audit());
+    let bundle = Bundle::new().args(["/bin/sleep", "100"]);
+    let created = |runtime: &Runtime, bundle: &Bundle| runtime.create(bundle).failed(1);
+
+    let bundle = bundle.set("/linux/cgroupsPath", json!(""));
+    runtime.create(&bundle).ok();
+    let said = created(&other, &bundle);
+    assert!(said.contains("has processes of someone else's"), "{said}");
+    assert!(said.contains("asked for by casemate: the bundle names no group"), "{said}");
+
+    runtime.call(["delete", "--force", bundle.id()]).ok();
+    let bundle = bundle.set("/linux/cgroupsPath", json!(format!("/{}", unique("named"))));
+    runtime.create(&bundle).ok();
+    let said = created(&other, &bundle);
+    assert!(said.contains("asked for by config.json /linux/cgroupsPath"), "{said}");
+    runtime.call(["delete", "--force", bundle.id()]).ok();
+}

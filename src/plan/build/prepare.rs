@@ -25,7 +25,14 @@ impl Builder<'_> {
         if let Some(mut cgroup) = self.inputs.cgroup.clone().map(Box::new) {
             let shows = |mount: &Wanted| matches!(mount.filesystem, Filesystem::Groups(_));
             cgroup.in_all = self.mounts.iter().any(shows);
-            self.asked(track, Action::MakeCgroup { cgroup }, "/linux/cgroupsPath");
+            let path = self.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_ref());
+            let is_named = path.is_some_and(|path| !path.as_os_str().is_empty());
+            let action = Action::MakeCgroup { cgroup };
+            if is_named {
+                self.asked(track, action, "/linux/cgroupsPath");
+            } else {
+                self.builtin(track, action, "the bundle names no group: the container's id does");
+            }
         }
         let resctrl = self.resctrl();
         if let Some(resctrl) = resctrl.clone() {
