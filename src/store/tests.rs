@@ -214,7 +214,7 @@ fn a_busy_container_names_its_holder() {
     let place = Place::new();
     place.container("x");
     let mut holder = start("hold", &place.root());
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !place.root().join(".held").exists() {
         assert!(Instant::now() < deadline);
         std::thread::sleep(Duration::from_millis(1));

@@ -132,5 +132,5 @@ fn more_conditions_than_can_be_compared_are_said_to_be() {
 
     assert_eq!(found[0].name, "ioctl");
     assert_eq!(found[0].change, Change::Unknown);
-    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
 }

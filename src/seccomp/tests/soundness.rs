@@ -81,7 +81,7 @@ fn a_profile_of_any_size_is_refused_in_time() {
 
         assert_eq!(compile(&standing(&profile)), Err(SeccompError::TooLong));
     }
-    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }
 
 #[test]
