@@ -19,6 +19,7 @@ controllers, D-Bus and AppArmor are. Prints the summary; its exit status is the 
   --limit SEC   end the machine after this long (default 7200)
   --rebuild     make the base image anew
   --selinux     with SELinux, permissive, in the place of AppArmor
+  --legacy      with control groups of version 1, as systemd made them by default once
   --shell CMD   run this line there instead of the tests
   -h, --help    this text
 
@@ -233,7 +234,7 @@ boot() {
 	emulate -accel tcg,thread=multi,tb-size=1024 -cpu max -smp 2 -m 3G \
 		-nodefaults -no-user-config -display none -no-reboot \
 		-kernel "$at/vmlinuz" -initrd "$at/initrd" \
-		-append 'root=/dev/vda rw console=ttyS0 panic=-1 apparmor=1 mitigations=off systemd.show_status=0'" security=$module" \
+		-append 'root=/dev/vda rw console=ttyS0 panic=-1 apparmor=1 mitigations=off systemd.show_status=0'" security=$module$groups" \
 		-drive "file=$at/root.img,format=raw,if=virtio,snapshot=on,cache=unsafe" \
 		-drive "file=/machine/payload.tar,format=raw,if=virtio,readonly=on" \
 		-serial "file:$at/console.log" -serial "file:$at/results.log" </dev/null &
@@ -302,12 +303,14 @@ report() {
 
 # In one piece, so that this file may change while it runs.
 main() {
-	limit=7200 rebuild='' line='' kernel='' module=apparmor
+	limit=7200 rebuild='' line='' kernel='' module=apparmor groups=''
 	while [ $# -gt 0 ]; do
 		case $1 in
 		-h | --help) usage; exit 0 ;;
 		--rebuild) rebuild=yes ;;
 		--selinux) module=selinux ;;
+		# The second word is for those systemds that would rather not, any more.
+		--legacy) groups=' systemd.unified_cgroup_hierarchy=0 SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1' ;;
 		--limit | --shell)
 			[ $# -gt 1 ] || fail "$1 needs a value"
 			if [ "$1" = --limit ]; then limit=$2; else line=$2; fi
