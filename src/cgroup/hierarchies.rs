@@ -108,6 +108,11 @@ impl Hierarchies {
         self.named.get(names).or_else(|| self.facts.v1.get(first)).map(PathBuf::as_path)
     }
 
+    /// Whether a controller is on a v1 hierarchy.
+    pub(super) fn is_v1(&self, controller: &str) -> bool {
+        self.facts.v1.contains_key(controller)
+    }
+
     /// Whether a v1 hierarchy is that of processor sets, and nothing besides.
     pub(super) fn is_cpuset(&self, mount: &Path) -> bool {
         let mut controllers = self.facts.v1.iter().filter(|(_, other)| *other == mount);

@@ -75,11 +75,17 @@ impl Cgroup {
 
     /// Tells systemd the limits that were written. It writes what it knows once more, rounded; so
     /// the caller writes after it.
-    pub(super) fn tell_unit(&self, plan: &CgroupPlan) -> Result<(), CgroupError> {
+    pub(super) fn tell_unit(
+        &self,
+        plan: &CgroupPlan,
+        hierarchies: &Hierarchies,
+    ) -> Result<(), CgroupError> {
         let Some(unit) = &self.unit else { return Ok(()) };
         let failed = |source| CgroupError::Unit { what: "change", unit: unit.name.clone(), source };
         let mut manager = Manager::open(unit.user).map_err(failed)?;
-        let properties = unit_properties(&plan.settings, manager.version());
+        let version = manager.version();
+        let is_v1 = |name: &str| hierarchies.is_v1(name);
+        let properties = unit_properties(&plan.settings, version, is_v1);
         manager.set(&unit.name, &properties).map_err(failed)
     }
 

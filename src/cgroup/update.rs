@@ -31,7 +31,7 @@ impl Cgroup {
         // systemd writes what it knows once more, rounded: after it, the exact limits again.
         let changed = changed.and_then(|()| match &self.unit {
             Some(_) => {
-                self.tell_unit(plan)?;
+                self.tell_unit(plan, hierarchies)?;
                 self.write_limits(plan.settings.iter(), hierarchies)
             }
             None => Ok(()),

@@ -44,13 +44,21 @@ pub(in crate::cgroup) fn start(
     // Root's scopes are the system's; a user's own manager makes those of anyone else.
     let user = process::outer_uid() != 0;
     let mut manager = Manager::open(user).map_err(failed)?;
-    let properties = properties(plan, scope, claimant, placeholder.pid(), manager.version());
+    let version = manager.version();
+    let limits = unit_properties(&plan.settings, version, |name| hierarchies.is_v1(name));
+    let mut properties = properties(plan, scope, claimant, placeholder.pid(), version);
+    for property in limits.into_iter().chain(scope.properties.clone()) {
+        properties.retain(|other| other.name != property.name);
+        properties.push(property);
+    }
+
     manager.start(&name, &properties).map_err(failed)?;
     let place = place_of(placeholder.pid(), &name, hierarchies);
     let (path, v1) = place.map_err(|source| failed(source.into()))?;
     Ok(Started { unit: SavedUnit { name, user }, path, v1, placeholder })
 }
 
+/// What is asked of every scope, before limits and annotations.
 fn properties(
     plan: &CgroupPlan,
     scope: &ScopePath,
@@ -84,17 +92,8 @@ fn properties(
         let policy = if write.value == "1" { "kill" } else { "continue" };
         all.push(("OOMPolicy", text(policy)));
     }
-    let mut all: Vec<UnitProperty> = all
-        .into_iter()
-        .map(|(name, value)| UnitProperty { name: name.to_owned(), value })
-        .collect();
-    for property in
-        unit_properties(&plan.settings, version).into_iter().chain(scope.properties.clone())
-    {
-        all.retain(|other| other.name != property.name);
-        all.push(property);
-    }
-    all
+    let named = |(name, value): (&str, _)| UnitProperty { name: name.to_owned(), value };
+    all.into_iter().map(named).collect()
 }
 
 /// Where a process is, in the hierarchies in which systemd has put it into the unit.

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Setting;
+use super::{Setting, Write};
 
 /// One property of a unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,10 +46,15 @@ const INFINITY: u64 = u64::MAX;
 /// What systemd keeps of a quota: hundredths of one processor, in microseconds per second.
 const QUOTA_STEP_USEC: u64 = 10_000;
 
-/// The properties that stand for these limits on a systemd of this version. What systemd has no
-/// property for is held by the files alone.
+/// The properties that stand for these limits on a systemd of this version, where `is_v1` tells of a
+/// controller whether it is on a v1 hierarchy. What systemd has no property for is held by the files
+/// alone.
 #[must_use]
-pub fn unit_properties(settings: &[Setting], version: u32) -> Vec<UnitProperty> {
+pub fn unit_properties(
+    settings: &[Setting],
+    version: u32,
+    is_v1: impl Fn(&str) -> bool,
+) -> Vec<UnitProperty> {
     let mut properties = Vec::<UnitProperty>::new();
     let mut set = |name: &str, value: UnitValue| {
         // The last word on a property is the one that holds, as with the files.
@@ -80,6 +85,12 @@ pub fn unit_properties(settings: &[Setting], version: u32) -> Vec<UnitProperty> 
                 }
             }
             file => {
+                if let Some((name, number)) = setting.v1.as_ref().and_then(weight_of_v1)
+                    && setting.v1.as_ref().is_some_and(|write| is_v1(&write.controller))
+                {
+                    set(name, UnitValue::Uint64(number));
+                    continue;
+                }
                 let known = NUMBERS.iter().find(|(known, _)| *known == file);
                 if let (Some((_, name)), Some(number)) = (known, number(value)) {
                     set(name, UnitValue::Uint64(number));
@@ -101,6 +112,17 @@ const NUMBERS: [(&str, &str); 8] = [
     ("memory.swap.max", "MemorySwapMax"),
     ("pids.max", "TasksMax"),
 ];
+
+/// Weights on a v1 hierarchy, as systemd calls them. Told the weight of version 2, it would write what
+/// it makes of that: 604 shares of a processor for 512.
+fn weight_of_v1(write: &Write) -> Option<(&'static str, u64)> {
+    let name = match write.file.as_ref() {
+        "cpu.shares" => "CPUShares",
+        "blkio.weight" => "BlockIOWeight",
+        _ => return None,
+    };
+    Some((name, number(&write.value)?))
+}
 
 fn number(value: &str) -> Option<u64> {
     if value == "max" { Some(INFINITY) } else { value.parse().ok() }
@@ -143,6 +165,10 @@ mod tests {
     use crate::plan::cgroup::{CgroupRequest, StandardDevices, build_cgroup_plan};
 
     fn said(resources: &str, version: u32) -> Vec<String> {
+        said_where(resources, version, |_| false)
+    }
+
+    fn said_where(resources: &str, version: u32, is_v1: impl Fn(&str) -> bool) -> Vec<String> {
         let resources = serde_json::from_str(resources).unwrap();
         let plan = build_cgroup_plan(&CgroupRequest {
             resources: Some(&resources),
@@ -151,7 +177,7 @@ mod tests {
             standard_devices: StandardDevices::Open,
             driver: crate::plan::cgroup::Driver::Cgroupfs,
         });
-        let properties = unit_properties(&plan.unwrap().settings, version);
+        let properties = unit_properties(&plan.unwrap().settings, version, is_v1);
         properties.iter().map(|one| format!("{}={:?}", one.name, one.value)).collect()
     }
 
@@ -190,6 +216,21 @@ mod tests {
                 "CPUWeight=Uint64(0)",
                 "AllowedCPUs=Bytes([1])",
             ]
+        );
+    }
+
+    #[test]
+    fn weights_on_a_v1_hierarchy_are_told_as_they_are() {
+        let resources = r#"{"cpu": {"shares": 512}, "blockIO": {"weight": 300},
+            "memory": {"limit": 4096}}"#;
+
+        assert_eq!(
+            said_where(resources, 252, |controller| controller == "cpu"),
+            ["MemoryMax=Uint64(4096)", "CPUShares=Uint64(512)"]
+        );
+        assert_eq!(
+            said_where(resources, 252, |_| true),
+            ["MemoryMax=Uint64(4096)", "CPUShares=Uint64(512)", "BlockIOWeight=Uint64(300)"]
         );
     }
 
