@@ -3,11 +3,15 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use super::Runtime;
+use super::{Runtime, patience};
 
 /// Where ranges of ids are registered for the whole host.
 const RANGES: &str = "/run/casemate/.ranges";
+
+/// What the line of a process begins with.
+const PROCESS: &str = "process ";
 
 /// What a container could leave behind, as far as it carries one of the tags: tests run at the
 /// same time, and what belongs to others comes and goes.
@@ -27,10 +31,18 @@ impl Snapshot {
         Self { tags, root, lines }
     }
 
-    /// Looks again, and fails with what is new and what is gone.
+    /// Looks again, and fails with what is new and what is gone. A process that ends has left its
+    /// group a moment before it is seen to have ended; that moment is waited for.
     #[track_caller]
     pub(crate) fn assert_unchanged(&self) {
-        let now = observe(&self.tags, &self.root);
+        let deadline = Instant::now() + patience(Duration::from_millis(500));
+        let mut now = observe(&self.tags, &self.root);
+        while now.difference(&self.lines).any(|line| line.starts_with(PROCESS))
+            && Instant::now() < deadline
+        {
+            std::thread::sleep(Duration::from_millis(2));
+            now = observe(&self.tags, &self.root);
+        }
         let new: Vec<_> = now.difference(&self.lines).collect();
         let gone: Vec<_> = self.lines.difference(&now).collect();
         assert!(new.is_empty() && gone.is_empty(), "left: {new:#?}\ngone: {gone:#?}");
@@ -63,7 +75,7 @@ fn observe(tags: &[String], root: &Path) -> BTreeSet<String> {
         let in_text = texts.iter().any(|text| is_ours(&String::from_utf8_lossy(text)));
         let in_link = ["cwd", "root"].iter().any(|name| is_ours(&link(name).to_string_lossy()));
         if is_alive(&dir) && !own && (in_text || in_link) {
-            lines.insert(format!("process {}", dir.display()));
+            lines.insert(format!("{PROCESS}{}", dir.display()));
         }
     }
     lines
