@@ -2,13 +2,12 @@
 //! what it can do there: nothing, where the policy holds.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Bundle, Runtime, patience, tagged_dir, unique_tag};
+use crate::support::{Bundle, Runtime, make_program, patience, tagged_dir, unique_tag};
 
 /// The directories of the host's hierarchies of version 1; `None`, with a note, without any.
 fn hierarchies() -> Option<Vec<String>> {
@@ -158,8 +157,7 @@ fn attack(bundle: Bundle) -> (Bundle, PathBuf) {
     let proof = bundle.dir().join("proof");
     let script = format!("#!/bin/sh\nid -u > {}\n", proof.display());
     let way_out = bundle.rootfs().join("way-out");
-    fs::write(&way_out, script).unwrap();
-    fs::set_permissions(&way_out, fs::Permissions::from_mode(0o755)).unwrap();
+    make_program(&way_out, script);
     let line = format!(
         "for at in $(find /sys/fs/cgroup /h -name release_agent 2>/dev/null); do \
          cd ${{at%/*}} && mkdir -p c && echo 1 > c/notify_on_release && \

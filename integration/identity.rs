@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::support::{Bundle, Runtime};
+use crate::support::{Bundle, Runtime, copy_program};
 
 fn both() -> [Runtime; 2] {
     [Runtime::new(), Runtime::audit()]
@@ -54,7 +54,7 @@ fn the_environment_is_the_bundles_and_nothing_of_the_callers() {
     // A name without a file is looked for where the bundle says.
     let bundle = bundle.args(["only-there"]);
     fs::create_dir(bundle.rootfs().join("mine")).unwrap();
-    fs::copy(bundle.rootfs().join("bin/busybox"), bundle.rootfs().join("mine/only-there")).unwrap();
+    copy_program(bundle.rootfs().join("bin/busybox"), bundle.rootfs().join("mine/only-there"));
     let said = Runtime::new().run(&bundle).failed(1);
     assert!(said.contains("executable file not found in $PATH"), "{said}");
     let bundle = bundle.set("/process/env", json!(["PATH=/nowhere:/mine"]));

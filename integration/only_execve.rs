@@ -6,12 +6,11 @@
 #![cfg(target_arch = "x86_64")]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::json;
 
-use crate::support::{Bundle, Runtime};
+use crate::support::{Bundle, Runtime, make_program};
 
 const SIGILL: i32 = 128 + 4;
 const SIGSYS: i32 = 128 + 31;
@@ -51,8 +50,7 @@ fn program(code: [u8; 2]) -> Vec<u8> {
 
 fn put(bundle: &Bundle, name: &str, code: [u8; 2]) {
     let path = bundle.rootfs().join(name);
-    fs::write(&path, program(code)).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    make_program(path, program(code));
 }
 
 /// A container that runs `/PROGRAM` under a filter that permits these calls and kills for others.

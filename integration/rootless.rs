@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Bundle, cgroup2, patience, tagged_dir, unique_tag};
+use crate::support::{Bundle, cgroup2, copy_program, patience, tagged_dir, unique_tag};
 
 /// A user that the host does not know.
 const USER: u32 = 61_500;
@@ -33,7 +33,7 @@ impl User {
             fs::create_dir(dir.path().join(name)).unwrap();
             lchown(dir.path().join(name), Some(id), Some(id)).unwrap();
         }
-        fs::copy(env!("CARGO_BIN_EXE_casemate"), dir.path().join("casemate")).unwrap();
+        copy_program(env!("CARGO_BIN_EXE_casemate"), dir.path().join("casemate"));
         let user = id.to_string();
         let mut holder = Command::new("setpriv")
             .args(["--reuid", &user, "--regid", &user, "--clear-groups", "unshare", "--user"])

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Bundle, Runtime, Snapshot, eventually, patience};
+use crate::support::{Bundle, Runtime, Snapshot, copy_program, eventually, make_program, patience};
 
 /// A runtime under a policy with this table `[seccomp]`.
 fn under(bundle: &Bundle, table: &str) -> Runtime {
@@ -307,9 +307,7 @@ fn a_profile_that_cannot_be_written_fails_before_anything_exists() {
 #[test]
 fn a_program_that_never_started_leaves_no_profile() {
     let bundle = Bundle::new().args(["/bin/broken"]);
-    fs::write(bundle.rootfs().join("bin/broken"), "no program").unwrap();
-    fs::set_permissions(bundle.rootfs().join("bin/broken"), fs::Permissions::from_mode(0o755))
-        .unwrap();
+    make_program(bundle.rootfs().join("bin/broken"), "no program");
     let runtime = Runtime::new();
     let (profile, dir) = (bundle.dir().join("profile.json"), bundle.dir().to_str().unwrap());
     fs::write(&profile, "of another day").unwrap();
@@ -425,7 +423,7 @@ fn a_command_of_the_host_is_recorded_by_anybody() {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let binary = dir.path().join("casemate");
-    fs::copy(env!("CARGO_BIN_EXE_casemate"), &binary).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_casemate"), &binary);
     fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
     let profile = dir.path().join("profile.json");
 

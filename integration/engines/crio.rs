@@ -12,6 +12,7 @@ use std::process::{Child, Stdio};
 
 use super::cri::{IMAGE, Message, Service};
 use super::support::{Groups, Place, busybox_archive, call, eventually};
+use crate::support::copy_program;
 
 const NETWORK: &str = r#"{"cniVersion": "0.4.0", "name": "pods", "plugins": [
 {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": false,
@@ -55,7 +56,7 @@ impl Crio {
         let place = Place::new(Groups::AsIs, &setup);
         // Where the place is may be another root.
         for name in ["crio", "pinns"] {
-            fs::copy(programs.join(name), place.dir().join(name)).unwrap();
+            copy_program(programs.join(name), place.dir().join(name));
         }
         let programs = place.dir().to_owned();
         let archive = busybox_archive(place.dir());

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::leaks;
-use crate::support::{busybox_root, unique_tag};
+use crate::support::{busybox_root, copy_program, unique_tag};
 
 /// What is at /sys/fs/cgroup in a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Place {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let bin = dir.path().join("bin");
         fs::create_dir(&bin).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_casemate"), bin.join("casemate")).unwrap();
+        copy_program(env!("CARGO_BIN_EXE_casemate"), bin.join("casemate"));
         let groups = match groups {
             Groups::V2 => "mount -t cgroup2 none /sys/fs/cgroup",
             Groups::AsIs => AS_IS,

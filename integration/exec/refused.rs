@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::{exec, sleeper, started};
-use crate::support::{Bundle, Runtime, Snapshot, unique_tag};
+use crate::support::{Bundle, Runtime, Snapshot, make_program, unique_tag};
 
 // rows: cli.exit-statuses, cli.error-words
 #[test]
@@ -14,9 +14,7 @@ fn a_program_that_cannot_run_is_255_in_the_words_that_engines_make_126_and_127_o
     let bundle = Bundle::new();
     fs::write(bundle.rootfs().join("etc/plain"), "no program\n").unwrap();
     let script = bundle.rootfs().join("bin/broken");
-    fs::write(&script, "#!/no/such/interpreter\n").unwrap();
-    let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&script, everyone).unwrap();
+    make_program(script, "#!/no/such/interpreter\n");
     let bundle = started(&runtime, bundle);
     for (program, words) in [
         ("nonesuch", "exec: \"nonesuch\": executable file not found in $PATH"),
@@ -184,9 +182,7 @@ fn a_listed_command_is_found_and_runs_with_what_the_container_has() {
     let bundle = Bundle::new().set("/process/env", json!(["PATH=/bin", "A=b"]));
     for (place, text) in [("bin/report", "true"), ("tmp/report", "false")] {
         let script = bundle.rootfs().join(place);
-        fs::write(&script, format!("#!/bin/sh\necho {text}\n")).unwrap();
-        let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        fs::set_permissions(&script, everyone).unwrap();
+        make_program(script, format!("#!/bin/sh\necho {text}\n"));
     }
     let bundle = started(&ruled.runtime, bundle);
     let run = |options: &[&str], command: &[&str]| exec(&ruled.runtime, &bundle, options, command);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Logged, shell};
-use crate::support::{Bundle, Runtime, eventually};
+use crate::support::{Bundle, Runtime, eventually, make_program};
 
 /// What of a process tells how it is held.
 const HELD: &str = "grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp)' /proc/self/status; \
@@ -93,8 +93,7 @@ fn a_hook_of_the_image_is_found_in_the_image() {
         .set("/hooks/startContainer", json!([{"path": "/only-inside", "args": ["called", "so"]}]))
         .shell("cat /dev/shm/called");
     let hook = bundle.rootfs().join("only-inside");
-    std::fs::write(&hook, "#!/bin/sh\necho \"$0 $1\" > /dev/shm/called\n").unwrap();
-    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    make_program(&hook, "#!/bin/sh\necho \"$0 $1\" > /dev/shm/called\n");
 
     assert_eq!(runtime.run(&bundle).ok(), "/only-inside so\n");
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::Logged;
-use crate::support::{Bundle, Runtime};
+use crate::support::{Bundle, Runtime, make_program};
 
 /// A policy file in the directory of `bundle`.
 fn policy(bundle: &Bundle, text: &str) -> PathBuf {
@@ -25,8 +25,7 @@ fn under(file: &Path) -> Runtime {
 fn with_script(stage: &str) -> Logged {
     let logged = Logged::new();
     let hook = logged.bundle.dir().join("hook");
-    fs::write(&hook, format!("#!/bin/sh\necho ran >> {}\n", logged.log.display())).unwrap();
-    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    make_program(&hook, format!("#!/bin/sh\necho ran >> {}\n", logged.log.display()));
     let hooks = json!([{"path": hook}]);
     Logged { bundle: logged.bundle.set(&format!("/hooks/{stage}"), hooks), log: logged.log }
 }
@@ -113,8 +112,7 @@ fn a_create_container_hook_is_what_its_path_is_on_the_host() {
     let runtime = Runtime::new();
     let dir = tempfile::tempdir_in("/root").unwrap();
     let hook = dir.path().join("hook");
-    fs::write(&hook, "#!/bin/sh\nexit 0\n").unwrap();
-    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    make_program(&hook, "#!/bin/sh\nexit 0\n");
     // An earlier hook covers it on the mounts of the container.
     let line = format!(
         "pid=$(sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/'); \
@@ -133,8 +131,7 @@ fn a_create_container_hook_is_what_its_path_is_on_the_host() {
 fn listed_script(line: &str) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir_in("/root").unwrap();
     let script = dir.path().join("hook");
-    fs::write(&script, format!("#!/bin/bash\n{line}\n")).unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    make_program(&script, format!("#!/bin/bash\n{line}\n"));
     (dir, script)
 }
 
@@ -146,8 +143,7 @@ fn no_variable_of_a_bundle_makes_another_program_of_a_listed_one() {
         let logged = Logged::new();
         let (dir, log) = (logged.bundle.dir(), logged.log.display());
         let evil = dir.join("id");
-        fs::write(&evil, format!("#!/bin/sh\necho evil >> {log}\n")).unwrap();
-        fs::set_permissions(&evil, fs::Permissions::from_mode(0o755)).unwrap();
+        make_program(&evil, format!("#!/bin/sh\necho evil >> {log}\n"));
         let env = [format!("BASH_ENV={}", evil.display()), format!("PATH={}", dir.display())];
         let bundle = logged.bundle.set("/hooks/poststop", json!([{"path": script, "env": env}]));
         let ran = under(&policy(&bundle, &format!("level = \"hardened\"\n{table}"))).run(&bundle);

@@ -4,6 +4,7 @@
 mod bundle;
 mod groups;
 mod kernel;
+mod program;
 mod roots;
 mod runtime;
 mod snapshot;
@@ -13,6 +14,7 @@ pub(crate) use groups::{group_file, group_value, groups_of, has_controller, v2_g
 pub(crate) use kernel::{
     has_layers_of_data, has_layers_one_by_one, has_translated_tmpfs, is_linux,
 };
+pub(crate) use program::{copy_program, make_program};
 pub(crate) use roots::{Overlay, busybox_root, debian_root, services_root, software_root};
 pub(crate) use runtime::{Ran, Runtime};
 pub(crate) use snapshot::Snapshot;

@@ -12,7 +12,7 @@ use rustix::fs::{XattrFlags, setxattr};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use tempfile::TempDir;
 
-use super::tagged_dir;
+use super::{copy_program, tagged_dir};
 
 const DIRECTORIES: &[&str] = &[
     "bin", "dev", "etc", "home", "proc", "root", "run", "sbin", "sys", "tmp", "usr/bin", "var/tmp",
@@ -33,7 +33,7 @@ pub(crate) fn busybox_root(root: &Path) {
     for name in ["tmp", "var/tmp"] {
         fs::set_permissions(root.join(name), Permissions::from_mode(0o1777)).unwrap();
     }
-    fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
+    copy_program("/bin/busybox", root.join("bin/busybox"));
     for applet in applets.lines().filter(|applet| *applet != "busybox") {
         symlink("busybox", root.join("bin").join(applet)).unwrap();
     }

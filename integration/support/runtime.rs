@@ -251,10 +251,9 @@ impl Drop for Runtime {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::support::has_runc;
+    use crate::support::{has_runc, make_program};
 
     fn runc() -> Runtime {
         Runtime::of(Path::new("/usr/sbin/runc"))
@@ -307,8 +306,7 @@ mod tests {
     fn the_private_view_has_cgroup_v2_alone() {
         let dir = tagged_dir(&unique_tag());
         let script = dir.path().join("script");
-        fs::write(&script, "#!/bin/sh\ncat /sys/fs/cgroup/cgroup.controllers\n").unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        make_program(&script, "#!/bin/sh\ncat /sys/fs/cgroup/cgroup.controllers\n");
 
         Runtime::of(&script).with_private_cgroup2().call(["state"]).ok();
     }

@@ -313,7 +313,9 @@ fn unboxed_the_attempts_succeed() {
     let dir = tempfile::tempdir().unwrap();
     bundle::build(dir.path(), None).unwrap();
     let busybox = dir.path().join("rootfs/bin/busybox");
-    fs::copy("/bin/busybox", busybox).unwrap();
+    // By another process: see `support::program` of the integration tests.
+    let copied = Command::new("cp").args(["/bin/busybox", busybox.to_str().unwrap()]).status();
+    assert!(copied.unwrap().success());
 
     let ran = Command::new("unshare")
         .args(["--mount", "--pid", "--fork", "--net", "--ipc", "--uts", "--cgroup"])
