@@ -34,20 +34,22 @@ pub fn describe(file: BorrowedFd<'_>, known: &Statx) -> Result<Mount, Errno> {
 }
 
 fn describe_from_table(file: BorrowedFd<'_>) -> Result<Mount, Errno> {
+    let (id, table) = table_around(file)?;
+    find(&table, id).ok_or(Errno::ENOENT)
+}
+
+/// The id of the mount that `file` is on, and the table that it stands in.
+fn table_around(file: BorrowedFd<'_>) -> Result<(u64, Vec<u8>), Errno> {
     let stat = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).map_err(errno)?;
     let table = std::fs::read("/proc/thread-self/mountinfo")
         .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
-    find(&table, stat.stx_mnt_id).ok_or(Errno::ENOENT)
+    Ok((stat.stx_mnt_id, table))
 }
 
 /// The mount with this id in a table of mounts.
 #[must_use]
 pub fn find(table: &[u8], id: u64) -> Option<Mount> {
-    table.split(|byte| *byte == b'\n').find_map(|line| {
-        let first = line.split(|byte| *byte == b' ').next()?;
-        let number: u64 = str::from_utf8(first).ok()?.parse().ok()?;
-        if number == id { parse_line(line) } else { None }
-    })
+    lines(table).find(|line| line.id == id).map(|line| line.describe())
 }
 
 /// A mount below some place.
@@ -64,28 +66,16 @@ pub struct Below {
 /// # Errors
 /// `ENOENT` if the mount is not in the table, and what reading that gives.
 pub fn mounts_below(file: BorrowedFd<'_>) -> Result<Vec<Below>, Errno> {
-    let failed = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(0));
-    let stat = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).map_err(errno)?;
+    let (id, table) = table_around(file)?;
     let link = format!("/proc/self/fd/{}", file.as_raw_fd());
     let place = rustix::fs::readlink(link, Vec::new()).map_err(errno)?;
-    let table = std::fs::read("/proc/thread-self/mountinfo").map_err(failed)?;
-    below(&table, stat.stx_mnt_id, place.as_bytes()).ok_or(Errno::ENOENT)
+    below(&table, id, place.as_bytes()).ok_or(Errno::ENOENT)
 }
 
 /// The mounts below `place`, which is on the mount `id`; `None` if that is not there.
 fn below(table: &[u8], id: u64, place: &[u8]) -> Option<Vec<Below>> {
-    let number = |field: Option<&[u8]>| str::from_utf8(field?).ok()?.parse::<u64>().ok();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let parsed = |line: &[u8]| {
-        let mut fields = line.split(|byte| *byte == b' ');
-        let (own, parent) = (number(fields.next())?, number(fields.next())?);
-        let (at, flags) = (unescape(fields.nth(2)?), fields.next()?);
-        let flags = flags.split(|byte| *byte == b',').map(text).collect();
-        let kind = text(fields.skip_while(|field| *field != b"-").nth(1)?);
-        Some((own, parent, at, Below { flags, kind }))
-    };
-    let lines: Vec<_> = table.split(|byte| *byte == b'\n').filter_map(parsed).collect();
-    lines.iter().find(|(own, ..)| *own == id)?;
+    let all: Vec<_> = lines(table).collect();
+    all.iter().find(|line| line.id == id)?;
     let place = place.strip_suffix(b"/").unwrap_or(place);
     let is_within =
         |at: &[u8]| at.strip_prefix(place).is_some_and(|rest| rest.first() == Some(&b'/'));
@@ -95,27 +85,54 @@ fn below(table: &[u8], id: u64, place: &[u8]) -> Option<Vec<Below>> {
     let mut next = 0;
     while let Some(parent) = known.get(next).copied() {
         next = next.saturating_add(1);
-        let children = lines.iter().filter(|(own, of, ..)| *of == parent && *own != parent);
-        for (own, _, at, mount) in children {
-            if parent != id || is_within(at) {
-                known.push(*own);
-                found.push(mount.clone());
+        for line in all.iter().filter(|line| line.parent == parent && line.id != parent) {
+            if parent != id || is_within(&unescape(line.mount_point)) {
+                known.push(line.id);
+                found.push(line.below());
             }
         }
     }
     Some(found)
 }
 
-/// One line: id, parent, device, root, mount point, flags, optional fields, `-`, type, source,
-/// options.
-fn parse_line(line: &[u8]) -> Option<Mount> {
-    let mut fields = line.split(|byte| *byte == b' ').skip(3);
-    let root = unescape(fields.next()?);
-    let mount_point = unescape(fields.next()?);
-    let options = fields.skip_while(|field| *field != b"-").nth(3)?;
-    // A comma inside of an option is escaped, so those that are left separate options.
-    let options = options.split(|byte| *byte == b',').map(unescape).collect();
-    Some(Mount { root, mount_point, options })
+fn lines(table: &[u8]) -> impl Iterator<Item = Line<'_>> {
+    table.split(|byte| *byte == b'\n').filter_map(Line::parse)
+}
+
+/// One line, as it stands there: id, parent, device, root, mount point, flags, optional fields, `-`,
+/// type, source, options.
+struct Line<'a> {
+    id: u64,
+    parent: u64,
+    root: &'a [u8],
+    mount_point: &'a [u8],
+    flags: &'a [u8],
+    kind: &'a [u8],
+    options: &'a [u8],
+}
+
+impl<'a> Line<'a> {
+    fn parse(line: &'a [u8]) -> Option<Self> {
+        let number = |field: &[u8]| str::from_utf8(field).ok()?.parse().ok();
+        let mut fields = line.split(|byte| *byte == b' ');
+        let (id, parent) = (number(fields.next()?)?, number(fields.next()?)?);
+        let (root, mount_point, flags) = (fields.nth(1)?, fields.next()?, fields.next()?);
+        let mut after = fields.skip_while(|field| *field != b"-");
+        let (kind, options) = (after.nth(1)?, after.nth(1)?);
+        Some(Self { id, parent, root, mount_point, flags, kind, options })
+    }
+
+    fn describe(&self) -> Mount {
+        // A comma inside of an option is escaped, so those that are left separate options.
+        let options = self.options.split(|byte| *byte == b',').map(unescape).collect();
+        Mount { root: unescape(self.root), mount_point: unescape(self.mount_point), options }
+    }
+
+    fn below(&self) -> Below {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let flags = self.flags.split(|byte| *byte == b',').map(text).collect();
+        Below { flags, kind: text(self.kind) }
+    }
 }
 
 /// Puts back what the kernel writes as a backslash and three octal digits.

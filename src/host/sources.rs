@@ -10,37 +10,23 @@ use super::bundle::Bundle;
 use super::mountinfo::{self, Below};
 use crate::spec::paths::inside_root;
 
-/// File systems that are the kernel's own, by the numbers of <linux/magic.h>: proc, sysfs,
-/// cgroup, cgroup2, devpts, debugfs, tracefs, securityfs, nsfs, bpf, selinuxfs.
-const KERNEL: [u64; 11] = [
-    0x9fa0,
-    0x6265_6572,
-    0x0027_e0eb,
-    0x6367_7270,
-    0x1cd1,
-    0x6462_6720,
-    0x7472_6163,
-    0x7363_6673,
-    0x6e73_6673,
-    0xcafe_4a11,
-    0xf97c_ff8c,
+/// File systems that are the kernel's own: names, and the numbers of <linux/magic.h>.
+const KERNEL: [(&str, u64); 11] = [
+    ("proc", 0x9fa0),
+    ("sysfs", 0x6265_6572),
+    ("cgroup", 0x0027_e0eb),
+    ("cgroup2", 0x6367_7270),
+    ("devpts", 0x1cd1),
+    ("debugfs", 0x6462_6720),
+    ("tracefs", 0x7472_6163),
+    ("securityfs", 0x7363_6673),
+    ("nsfs", 0x6e73_6673),
+    ("bpf", 0xcafe_4a11),
+    ("selinuxfs", 0xf97c_ff8c),
 ];
 
-/// The same by name, and the host's devices.
-const KERNEL_NAMES: [&str; 12] = [
-    "proc",
-    "sysfs",
-    "cgroup",
-    "cgroup2",
-    "devpts",
-    "devtmpfs",
-    "debugfs",
-    "tracefs",
-    "securityfs",
-    "nsfs",
-    "bpf",
-    "selinuxfs",
-];
+/// The host's devices, which share their number with tmpfs.
+const DEVICES: &str = "devtmpfs";
 
 /// Puts the real path of every bind mount's source, and of the root, in the place of what the
 /// bundle wrote; gives the indexes of mounts whose source is a kernel file system, or brings one
@@ -77,7 +63,7 @@ pub fn resolve(spec: &mut Spec, bundle: &Bundle) -> Vec<usize> {
 }
 
 fn is_kernels(magic: Result<u64, std::num::TryFromIntError>) -> bool {
-    magic.is_ok_and(|magic| KERNEL.contains(&(magic & 0xffff_ffff)))
+    magic.is_ok_and(|magic| KERNEL.iter().any(|(_, of)| *of == magic & 0xffff_ffff))
 }
 
 fn is_recursive(mount: &Mount) -> bool {
@@ -89,7 +75,8 @@ fn is_recursive(mount: &Mount) -> bool {
 fn brings_kernels(directory: &OwnedFd) -> bool {
     let is_file = rustix::fs::fstat(directory)
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) != FileType::Directory);
-    let is_kernels = |mount: &Below| KERNEL_NAMES.contains(&mount.kind.as_str());
+    let is_kernels =
+        |mount: &Below| mount.kind == DEVICES || KERNEL.iter().any(|(name, _)| *name == mount.kind);
     !is_file
         && mountinfo::mounts_below(directory.as_fd()).map_or(true, |all| all.iter().any(is_kernels))
 }
