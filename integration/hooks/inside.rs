@@ -134,7 +134,7 @@ fn what_a_hook_of_the_image_says_is_in_the_error_and_the_program_does_not_run() 
 #[test]
 fn a_hook_of_the_image_that_takes_too_long_is_killed() {
     let runtime = Runtime::new();
-    let logged = Logged::new().hook("startContainer", "sleep 60 & sleep 60");
+    let logged = Logged::new().hook("startContainer", "sleep 600 & sleep 600");
     let bundle = logged.bundle.set("/hooks/startContainer/0/timeout", json!(1));
     let began = std::time::Instant::now();
 

@@ -74,14 +74,15 @@ fn a_profile_of_any_size_is_refused_in_time() {
         };
         (0..count).map(rule).collect()
     };
-    let start = std::time::Instant::now();
+    let before = seconds_used();
     for count in [4000, 30_000] {
         let json = json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": rules("socket", count)});
         let profile = serde_json::from_value(json).unwrap();
 
         assert_eq!(compile(&standing(&profile)), Err(SeccompError::TooLong));
     }
-    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+    let took = seconds_used() - before;
+    assert!(took < 20, "{took} s");
 }
 
 #[test]
