@@ -51,7 +51,6 @@ pub(in crate::cgroup) fn start(
         properties.retain(|other| other.name != property.name);
         properties.push(property);
     }
-
     manager.start(&name, &properties).map_err(failed)?;
     let place = place_of(placeholder.pid(), &name, hierarchies);
     let (path, v1) = place.map_err(|source| failed(source.into()))?;

@@ -85,9 +85,8 @@ pub fn unit_properties(
                 }
             }
             file => {
-                if let Some((name, number)) = setting.v1.as_ref().and_then(weight_of_v1)
-                    && setting.v1.as_ref().is_some_and(|write| is_v1(&write.controller))
-                {
+                let v1 = setting.v1.as_ref().filter(|write| is_v1(&write.controller));
+                if let Some((name, number)) = v1.and_then(weight_of_v1) {
                     set(name, UnitValue::Uint64(number));
                     continue;
                 }
